@@ -5,5 +5,7 @@ Settings come from ``./embedjwt.toml``, or the file that ``EMBEDJWT_CONFIG`` nam
 """
 
 from embedjwt import create_app
+from embedjwt.log import configure_logging
 
+configure_logging()
 app = create_app()

@@ -1,5 +1,6 @@
 """``embedjwt.toml``, environment and secret files, made into frozen settings."""
 
+from embedjwt.config.load import DEFAULT_FILE, load_settings, parse_settings
 from embedjwt.config.model import (
     AdmissionSettings,
     CookieSource,
@@ -12,16 +13,24 @@ from embedjwt.config.model import (
     TokenSettings,
     WebSettings,
 )
+from embedjwt.config.problems import ConfigError, Problem
+from embedjwt.config.warnings import warnings
 
 __all__ = [
+    "DEFAULT_FILE",
     "AdmissionSettings",
+    "ConfigError",
     "CookieSource",
     "GrafanaTarget",
     "JwtSource",
     "KeysSettings",
     "MappingSettings",
+    "Problem",
     "ProxySource",
     "Settings",
     "TokenSettings",
     "WebSettings",
+    "load_settings",
+    "parse_settings",
+    "warnings",
 ]

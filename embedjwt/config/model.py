@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -23,11 +24,13 @@ from embedjwt.config.values import (
     BaseUrl,
     Duration,
     Expression,
+    FileName,
     HeaderName,
     Network,
     Origin,
     Url,
     Words,
+    split_list,
     unique_names,
 )
 
@@ -63,10 +66,10 @@ class KeysSettings(Section):
     """``[keys]``: where signing keys are kept, and how they rotate."""
 
     store: Literal["directory"] = "directory"
-    directory: Path = Path("jwks")
+    directory: Annotated[FileName, Field(validate_default=True)] = Path("jwks")
     algorithm: SigningAlgorithm = "ES256"
     passphrase: SecretStr | None = None
-    passphrase_file: Path | None = None
+    passphrase_file: FileName | None = None
     rotate_every: Annotated[Duration, Field(ge=0)] = 30 * 86400
     verifier_cache_ttl: Annotated[Duration, Field(ge=60, le=7 * 86400)] = 3600
 
@@ -99,14 +102,17 @@ class JwtSource(SourceSettings):
     issuer: BaseUrl | None = None
     audience: Words | None = None
     jwks_url: Url | None = None
-    key_file: Path | None = None
+    key_file: FileName | None = None
     secret: SecretStr | None = None
-    secret_file: Path | None = None
-    algorithms: tuple[UpstreamAlgorithm, ...] = ("RS256", "ES256")
+    secret_file: FileName | None = None
+    algorithms: Annotated[tuple[UpstreamAlgorithm, ...], BeforeValidator(split_list)] = (
+        "RS256",
+        "ES256",
+    )
     require: Words = ("exp", "sub")
     leeway: Annotated[Duration, Field(ge=0, le=300)] = 60
     timeout: Annotated[Duration, Field(ge=1, le=30)] = 5
-    tls_client_ca: Path | None = None
+    tls_client_ca: FileName | None = None
     tls_skip_verify_insecure: bool = False
 
     @field_validator("tls_skip_verify_insecure")
@@ -192,7 +198,7 @@ class CookieSource(SourceSettings):
     cookie_name: Annotated[str, Field(min_length=1)] = "session"
     format: Literal["flask", "itsdangerous"] = "flask"
     secret_keys: tuple[SecretStr, ...] = ()
-    secret_keys_file: Path | None = None
+    secret_keys_file: FileName | None = None
     salt: str | None = None
     key_derivation: Literal["concat", "django-concat", "hmac", "none"] | None = None
     digest_method: Literal["sha1", "sha256", "sha384", "sha512"] | None = None
@@ -279,8 +285,8 @@ class WebSettings(Section):
     ``max_body_size`` is in bytes.
     """
 
-    allowed_origins: tuple[Origin, ...] = ()
-    trusted_proxies: tuple[Network, ...] = ()
+    allowed_origins: Annotated[tuple[Origin, ...], BeforeValidator(split_list)] = ()
+    trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(split_list)] = ()
     max_body_size: Annotated[int, Field(ge=1024, le=1024 * 1024)] = 64 * 1024
 
 

@@ -137,11 +137,12 @@ def unique_names(items: tuple[Any, ...]) -> tuple[Any, ...]:
     return items
 
 
-def absolute(path: Path, base: Path) -> Path:
-    """A path from the file it was written in."""
-    return path if path.is_absolute() else base / path
+def absolute(path: Path, info: ValidationInfo) -> Path:
+    """A path counts from the directory of the file it is written in."""
+    return Path((info.context or {}).get("base", ".")) / path.expanduser()
 
 
+FileName = Annotated[Path, AfterValidator(absolute)]
 Duration = Annotated[int, BeforeValidator(parse_duration)]
 Url = Annotated[str, AfterValidator(check_url)]
 BaseUrl = Annotated[str, AfterValidator(check_base_url)]

@@ -1,0 +1,29 @@
+"""``make bench``: what embedjwt costs, as ratios measured in this run.
+
+Absolute numbers depend on the machine; the ratios are what to compare.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.http import measure_http
+from bench.signing import measure_signing
+from bench.site import write_site
+
+
+def main() -> None:
+    if shutil.which("wrk") is None:
+        sys.exit("the HTTP part needs wrk, a load generator: apt install wrk")
+    with tempfile.TemporaryDirectory() as name:
+        site = write_site(Path(name))
+        print("In process: verified claims to signed token\n")
+        measure_signing(site)
+        print("\nOver HTTP: granian, one worker, keep-alive, interleaved rounds\n")
+        measure_http(site)
+
+
+main()

@@ -1,0 +1,5 @@
+"""``python -m embedjwt``."""
+
+from embedjwt.cli import main
+
+main()

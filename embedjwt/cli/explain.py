@@ -1,0 +1,104 @@
+"""``embedjwt explain``: what Grafana will see of a person, and why."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from embedjwt.cli.common import (
+    config_option,
+    grafana_option,
+    heading,
+    json_option,
+    pairs,
+    print_json,
+    read_claims,
+    read_json,
+    refusals_shown,
+    settings_and_target,
+    tick,
+    usage_error,
+)
+from embedjwt.identity import Documents, VerifiedClaims
+
+
+@click.command()
+@config_option
+@grafana_option
+@click.option("--id-token", metavar="FILE", help="The ID token's claims, as JSON ('-': stdin).")
+@click.option("--userinfo", metavar="FILE", help="The UserInfo answer, as JSON.")
+@click.option("--access-token", metavar="FILE", help="The access token's claims, as JSON.")
+@click.option("--cases", metavar="FILE", help="A file of mapping tests, as JSON.")
+@json_option
+@refusals_shown
+def command(
+    *,
+    config: Path | None,
+    grafana: str | None,
+    id_token: str | None,
+    userinfo: str | None,
+    access_token: str | None,
+    cases: str | None,
+    as_json: bool,
+) -> None:
+    """What Grafana will see of a person with these claims, and where each value came from.
+
+    With --cases, a file of mapping tests runs instead: a list of objects with "name", "settings",
+    "id_token", "userinfo", "access_token" and "expect". Exit status 1: refused, or a case failed.
+    """
+    from embedjwt.explain import explain, run_cases
+
+    settings, target = settings_and_target(config, grafana)
+    if cases is not None:
+        if id_token or userinfo or access_token:
+            usage_error("--cases brings its own claims; leave the other files out")
+        listed = read_json(cases)
+        if not isinstance(listed, list):
+            usage_error(f"{cases} must hold a JSON list of cases")
+        report = run_cases(settings, target, listed).as_json()
+        print_json(report) if as_json else _show_cases(report)
+        sys.exit(1 if report["failed"] else 0)
+    if not (id_token or userinfo or access_token):
+        usage_error("name at least one of --id-token, --userinfo, --access-token, or --cases")
+    # The person at the terminal vouches for the claims; no token of anybody's is signed here.
+    documents = Documents(
+        *(
+            None if claims is None else VerifiedClaims(claims)
+            for claims in map(read_claims, (id_token, userinfo, access_token))
+        )
+    )
+    answer = explain(settings, documents, target).as_json()
+    print_json(answer) if as_json else _show(answer)
+    sys.exit(0 if answer["admitted"] else 1)
+
+
+def _show(answer: dict[str, Any]) -> None:
+    if answer["admitted"]:
+        tick(True, "admitted")
+    else:
+        tick(False, f"refused: {answer['denied']}", answer.get("hint") or "")
+    heading("\nIdentity")
+    pairs([(name, _text(value)) for name, value in answer["identity"].items()])
+    heading("\nToken claims")
+    pairs([(name, _text(value)) for name, value in answer["claims"].items()] or [("–", "")])
+    heading("\nHow each value was found")
+    for step in answer["trace"]:
+        found = step["error"] or _text(step["value"])
+        place = " · ".join(part for part in (step["document"], step["expression"]) if part)
+        tick(not step["error"], f"{step['attribute']:<10} {found}", place)
+
+
+def _show_cases(report: dict[str, Any]) -> None:
+    for case in report["cases"]:
+        tick(case["ok"], case["name"], "" if case["ok"] else f"got {_text(case['got'])}")
+    click.echo(f"\n{report['passed']} passed, {report['failed']} failed")
+
+
+def _text(value: Any) -> str:
+    if value in ("", None, [], {}):
+        return "–"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

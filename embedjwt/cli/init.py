@@ -1,0 +1,69 @@
+"""``embedjwt init``: a commented configuration and the first keys."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from embedjwt.cli.common import heading, json_option, print_json, refusals_shown, tick
+from embedjwt.config import DEFAULT_FILE, load_settings
+from embedjwt.config.template import TEMPLATE
+from embedjwt.errors import EmbedJWTError
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=".")
+@json_option
+@refusals_shown
+def command(*, directory: Path, as_json: bool) -> None:
+    """Write DIRECTORY/embedjwt.toml and DIRECTORY/jwks/ with the first signing keys.
+
+    Nothing is asked and nothing is overwritten; what is missing is added. The file explains
+    every setting; 'embedjwt check' in DIRECTORY passes at once.
+    """
+    from embedjwt.service import key_store
+
+    file = directory / DEFAULT_FILE
+    wrote_file = _write_template(file)
+    settings = load_settings(file, {})
+    store = key_store(settings)
+    made_keys = not store.exists()
+    if not wrote_file and not made_keys:
+        raise EmbedJWTError(
+            f"{directory} is already set up: {file} and its keys are there",
+            hint="nothing was changed; run 'embedjwt check', or name another directory",
+            code="already_initialised",
+        )
+    if made_keys:
+        store.init(
+            settings.keys.algorithm,
+            now=int(time.time()),
+            verifier_cache_ttl=settings.keys.verifier_cache_ttl,
+            rotate_every=settings.keys.rotate_every,
+        )
+    if as_json:
+        print_json({"config": str(file), "jwks": str(settings.keys.directory)})
+        return
+    tick(True, str(file), "written" if wrote_file else "was there, kept")
+    tick(True, f"{settings.keys.directory}/", "first keys made" if made_keys else "was there, kept")
+    heading("\nNext")
+    click.echo(f"  1. edit {file}: your issuer, session source and Grafana")
+    click.echo("  2. embedjwt check            is it right?")
+    click.echo("  3. embedjwt grafana-config   what to paste into grafana.ini")
+    click.echo("  4. embedjwt serve")
+
+
+def _write_template(file: Path) -> bool:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("x", encoding="utf-8") as new:
+            new.write(TEMPLATE)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise EmbedJWTError(
+            f"cannot write {file}: {error.strerror}", hint="name a directory you may write to"
+        ) from error
+    return True

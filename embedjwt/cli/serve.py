@@ -1,0 +1,67 @@
+"""``embedjwt serve``: the service on granian."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from embedjwt.cli.common import config_option, refusals_shown, warn
+from embedjwt.config import load_settings, warnings
+from embedjwt.config.environment import CONFIG_FILE
+
+
+@click.command()
+@config_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
+@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 256), default=4, show_default=True)
+@click.option("--tls-cert", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--tls-key", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@refusals_shown
+def command(
+    *,
+    config: Path | None,
+    host: str,
+    port: int,
+    workers: int,
+    threads: int,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+) -> None:
+    """Run the service until it is told to stop (SIGTERM, SIGINT: requests under way finish)."""
+    from granian.constants import Interfaces
+    from granian.server import Server
+
+    from embedjwt.log import configure_logging
+    from embedjwt.service import build_service
+    from embedjwt.sources import build_sources
+
+    if (tls_cert is None) != (tls_key is None):
+        raise click.UsageError("--tls-cert and --tls-key go together")
+    settings = load_settings(config)
+    for concern in warnings(settings):
+        warn(concern)
+    # What would fail in a worker fails here first, once, with a text for a person.
+    build_service(settings).keys.signing_key()
+    build_sources(settings)
+    if config is not None:
+        os.environ[CONFIG_FILE] = str(config.absolute())  # the workers read it again
+    configure_logging()
+    scheme = "https" if tls_cert else "http"
+    click.echo(f"embedjwt listens on {scheme}://{host}:{port}, issuer {settings.issuer}", err=True)
+    Server(
+        "embedjwt.cli.worker:app",
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=workers,
+        blocking_threads=threads,
+        ssl_cert=tls_cert,
+        ssl_key=tls_key,
+        log_enabled=False,
+        respawn_failed_workers=True,
+        workers_kill_timeout=30,
+    ).serve()

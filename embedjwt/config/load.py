@@ -1,0 +1,148 @@
+"""Reads the configuration and reports every problem at once."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from embedjwt.config.environment import CONFIG_FILE, overlay
+from embedjwt.config.model import CookieSource, JwtSource, ProxySource, Section, Settings
+from embedjwt.config.problems import ConfigError, Problem
+
+DEFAULT_FILE = "embedjwt.toml"
+
+_SECTIONS = ("token", "keys", "mapping", "admission", "web")
+_SOURCES: dict[str, type[Section]] = {
+    "jwt": JwtSource,
+    "proxy": ProxySource,
+    "cookie": CookieSource,
+}
+
+
+def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings from ``file`` (or ``EMBEDJWT_CONFIG``, or ``./embedjwt.toml``) and environment.
+
+    Relative paths count from the file's directory. Raises :class:`ConfigError` with all problems.
+    """
+    environ = os.environ if environ is None else environ
+    file = file or Path(environ.get(CONFIG_FILE) or DEFAULT_FILE)
+    return parse_settings(_read(file, environ), environ, base=file.parent.absolute(), origin=file)
+
+
+def parse_settings(
+    raw: dict[str, Any], environ: Mapping[str, str], *, base: Path, origin: Path | str
+) -> Settings:
+    """The settings from tables already read; see :func:`load_settings`."""
+    merged, origins, problems = overlay(raw, environ)
+    for section in _SECTIONS:
+        merged.setdefault(section, {})
+    web = merged["web"]
+    context = {
+        "base": base,
+        "development": merged.get("development") in (True, "true", "1"),
+        "trusted_proxies": isinstance(web, dict) and bool(web.get("trusted_proxies")),
+    }
+    settings = None
+    try:
+        settings = Settings.model_validate(merged, context=context)
+    except ValidationError as error:
+        problems += [_problem(detail, origins) for detail in error.errors()]
+    if settings is None or problems:
+        raise ConfigError(problems, origin=str(origin))
+    return settings
+
+
+def _read(file: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+    """The file's tables; none where it is missing but the environment alone says enough."""
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError as error:
+        if "EMBEDJWT_ISSUER" in environ:
+            return {}
+        problem = Problem(
+            str(file), "there is no such file", "run 'embedjwt init' to write one, or name it"
+        )
+        raise ConfigError([problem], origin=str(file)) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([Problem(str(file), f"cannot be read: {error}")]) from error
+    except tomllib.TOMLDecodeError as error:
+        problem = Problem(str(file), f"is not valid TOML: {error}", "see https://toml.io/en/v1.0.0")
+        raise ConfigError([problem], origin=str(file)) from error
+
+
+def _problem(detail: ErrorDetails, origins: dict[tuple[str, ...], str]) -> Problem:
+    location = detail["loc"]
+    model, path = _locate(location)
+    key = ".".join(path)
+    variable = origins.get(tuple(path))
+    message = _sentence(detail)
+    fix = f"set by {variable}" if variable else ""
+    if detail["type"] == "extra_forbidden":
+        message = "there is no such key"
+        near = _nearest(path[-1], model.model_fields)
+        fix = (f"did you mean {near!r}?" if near else f"known: {_known(model)}") + (
+            f" ({fix})" if fix else ""
+        )
+    return Problem(key, message, fix)
+
+
+def _locate(location: tuple[int | str, ...]) -> tuple[type[BaseModel], list[str]]:
+    """The model that a location's last part lies in, and the location as one writes it."""
+    model: Any = Settings
+    path: list[str] = []
+    for index, part in enumerate(location):
+        if part in _SOURCES and len(path) == 2 and path[0] == "source":
+            model = _SOURCES[str(part)]  # the discriminator's tag is no part of the path
+            continue
+        path.append(str(part))
+        last = index == len(location) - 1
+        if not last and isinstance(part, str) and part in getattr(model, "model_fields", {}):
+            model = _inner_model(model.model_fields[part].annotation) or model
+    return model, path
+
+
+def _inner_model(annotation: Any) -> type[BaseModel] | None:
+    """The one table type inside an annotation such as ``tuple[GrafanaTarget, ...]``."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation if issubclass(annotation, BaseModel) else None
+    for argument in typing.get_args(annotation):
+        if found := _inner_model(argument):
+            return found
+    return None
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    """The validator's words without the library's own preamble."""
+    match detail["type"]:
+        case "missing":
+            return "is required, and missing"
+        case "union_tag_not_found":
+            return 'has no type; write type = "jwt", "proxy" or "cookie"'
+        case "union_tag_invalid":
+            return 'has an unknown type; it must be "jwt", "proxy" or "cookie"'
+        case "too_short":
+            return "needs at least one entry"
+        case "less_than_equal":
+            return f"must be at most {detail['ctx']['le']}"
+        case "greater_than_equal":
+            return f"must be at least {detail['ctx']['ge']}"
+    text = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return text[:1].lower() + text[1:]
+
+
+def _nearest(word: str, known: Iterable[str]) -> str | None:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+def _known(model: type[BaseModel]) -> str:
+    return ", ".join(model.model_fields)

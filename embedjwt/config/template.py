@@ -1,0 +1,155 @@
+"""The commented file that ``embedjwt init`` writes. Every key is in it; a test holds it to that."""
+
+TEMPLATE = """\
+# embedjwt.toml: what each key means, and its default.
+# Every key is also an environment variable: issuer is EMBEDJWT_ISSUER, ttl of [token] is
+# EMBEDJWT_TOKEN__TTL, url of the first [[grafana]] is EMBEDJWT_GRAFANA__0__URL.
+# Durations are seconds, or texts such as "5m", "1h", "30d". Relative paths count from this file.
+
+# The URL of this service, as Grafana and browsers reach it: the tokens' iss. https off loopback.
+issuer = "http://localhost:8080"
+
+# Lifts checks that protect production (https, TLS verification) on a test machine. Said loudly.
+# development = false
+
+
+[token]
+# How long an embed token lives at most; never longer than the upstream session. At most "1h".
+# ttl = "5m"
+# Hand a still-fresh token of the same person out again instead of signing a new one.
+# reuse = true
+
+
+[keys]
+# Where signing keys are kept. "directory": one private PEM a key, ring.json, jwks.json.
+# store = "directory"
+# directory = "jwks"
+# ES256 (fast, and accepted by every Grafana), ES384, RS256, PS256 or EdDSA.
+# algorithm = "ES256"
+# Encrypts the private keys on disk.
+# passphrase_file = "/run/secrets/embedjwt-passphrase"
+# passphrase = ""
+# How long a key is meant to sign; 0 = until someone rotates it.
+# rotate_every = "30d"
+# How long Grafana may keep our key set: its cache_ttl, which 'embedjwt grafana-config' prints.
+# verifier_cache_ttl = "1h"
+
+
+# --- Who is asking? Session sources, asked in this order; the first that recognises a request
+# --- answers, and if it cannot verify what it recognised, the request is refused.
+
+# An upstream JWT (an ID token, an access token) in a header or a cookie.
+[[source]]
+type = "jwt"
+# name = "jwt"
+# Where the token is: a header (Authorization takes "Bearer …"), or a cookie.
+# header = "Authorization"
+# cookie = "id_token"
+# The tokens' iss; without another place for keys, also where they are looked up (discovery).
+issuer = "https://idp.example.com"
+# The tokens' aud must name one of these.
+audience = ["my-client-id"]
+# Other places for keys, one at most.
+# jwks_url = "https://idp.example.com/jwks"
+# key_file = "upstream.pub.pem"
+# secret_file = "upstream.secret"
+# secret = ""
+# algorithms = ["RS256", "ES256"]
+# Claims a token must have.
+# require = ["exp", "sub"]
+# Clock difference that is forgiven.
+# leeway = "60s"
+# How long the provider may take to answer.
+# timeout = "5s"
+# tls_client_ca = "provider-ca.pem"
+# tls_skip_verify_insecure = false
+# Put before every sub, so that two sources never call two people by one sub.
+# subject_prefix = ""
+
+# Identity headers from a reverse proxy that signs people in. Needs [web] trusted_proxies.
+# [[source]]
+# type = "proxy"
+# "oauth2-proxy", "authelia" or "authentik"; or name the headers.
+# preset = "oauth2-proxy"
+# subject_header = "X-Auth-Request-User"
+# user_header = "X-Auth-Request-Preferred-Username"
+# email_header = "X-Auth-Request-Email"
+# name_header = "X-Auth-Request-Name"
+# groups_header = "X-Auth-Request-Groups"
+# groups_separator = ","
+
+# The signed session cookie of a host application.
+# [[source]]
+# type = "cookie"
+# cookie_name = "session"
+# "flask": Flask's own session; "itsdangerous": any URLSafeTimedSerializer.
+# format = "flask"
+# The host application's keys, newest last: a file with one a line, or a list.
+# secret_keys_file = "/run/secrets/flask-secret-keys"
+# secret_keys = []
+# Only where the host application changed them:
+# salt = "cookie-session"
+# key_derivation = "hmac"
+# digest_method = "sha1"
+# max_age = "1h"
+# Where in the session the person's claims are (JMESPath); nothing there: not signed in.
+# claims_path = "@"
+
+
+# --- What will Grafana call them? Grafana's generic OAuth settings, same names, same meaning.
+
+[mapping]
+# email_attribute_name = "email:primary"
+# email_attribute_path = ""
+# login_attribute_path = ""
+# name_attribute_path = ""
+# groups_attribute_path = "groups"
+# role_attribute_path = "contains(groups[*], 'admin') && 'Admin' || 'Viewer'"
+# Refuse people without a valid role.
+# role_attribute_strict = false
+# Let the role GrafanaAdmin make server admins.
+# allow_assign_grafana_admin = false
+# Leave roles to Grafana.
+# skip_org_role_sync = false
+# org_attribute_path = "groups"
+# org_mapping = ["engineering:Main Org.:Editor", "*:Public:Viewer"]
+
+
+# --- May they have a token at all? Empty lists admit everyone.
+
+[admission]
+# allowed_domains = ["example.com"]
+# allowed_organizations = []
+# allowed_groups = []
+# team_ids = []
+# Where the claims list teams and organizations.
+# team_ids_attribute_path = ""
+# organizations_attribute_path = ""
+
+
+# --- For which Grafana? The first is the default one.
+
+[[grafana]]
+# name = "default"
+url = "http://localhost:3000"
+# The tokens' aud; the url where unset.
+# audience = ""
+# header_name = "X-JWT-Assertion"
+# "url": the token travels in the panel's URL (url_login). "gateway": a reverse proxy adds it.
+# mode = "url"
+# ttl = "5m"
+# As in this Grafana's [users] section:
+# auto_assign_org_id = 1
+# auto_assign_org_role = "Viewer"
+# Organization names that org_mapping uses, and their ids.
+# orgs = { "Main Org." = 1 }
+
+
+[web]
+# Pages that may ask for tokens: exact origins, no wildcards.
+# allowed_origins = ["https://app.example.com"]
+# Reverse proxies whose identity headers are believed.
+# trusted_proxies = ["10.0.0.5"]
+# The largest request body, in bytes.
+# max_body_size = 65536
+"""

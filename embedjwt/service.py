@@ -1,0 +1,80 @@
+"""The parts, wired: from an upstream session to a token, without any web framework."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from embedjwt.admission import Admission
+from embedjwt.config import GrafanaTarget, Settings
+from embedjwt.config.secrets import read_secret
+from embedjwt.errors import RequestRefused
+from embedjwt.identity import UpstreamSession
+from embedjwt.keys import KeyRing
+from embedjwt.keys.directory import DirectoryKeyStore
+from embedjwt.mapping import Mapper
+from embedjwt.tokens import EmbedToken, TokenIssuer
+
+Clock = Callable[[], float]
+"""Unix seconds; ``time.time`` outside the tests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Everything that turns a verified session into a token, compiled and loaded at start."""
+
+    settings: Settings
+    keys: KeyRing
+    mapper: Mapper
+    admission: Admission
+    issuer: TokenIssuer
+    clock: Clock
+
+    def target(self, name: str | None) -> GrafanaTarget:
+        """The Grafana a caller means. Raises :class:`RequestRefused` for an unknown name."""
+        target = self.settings.target(name)
+        if target is None:
+            known = ", ".join(known.name for known in self.settings.grafana)
+            raise RequestRefused(
+                "no Grafana of that name is configured",
+                code="grafana_unknown",
+                hint=f"asked for one that is not among [[grafana]]: {known}",
+            )
+        return target
+
+    def token(self, session: UpstreamSession, target: GrafanaTarget) -> EmbedToken:
+        """Map, admit, sign. Raises :class:`EmbedJWTError` where any of them refuses."""
+        identity = self.mapper.identity(
+            session.documents, target, subject_prefix=session.subject_prefix
+        )
+        self.admission.check(identity, session.documents)
+        return self.issuer.issue(
+            identity,
+            audience=target.token_audience,
+            ttl=self.settings.ttl(target),
+            session_expires_at=session.expires_at,
+        )
+
+
+def key_store(settings: Settings) -> DirectoryKeyStore:
+    """The configured key store. Raises :class:`ConfigError` for an unreadable passphrase."""
+    passphrase = read_secret(
+        "keys.passphrase", settings.keys.passphrase, settings.keys.passphrase_file
+    )
+    return DirectoryKeyStore(
+        settings.keys.directory, passphrase.encode() if passphrase is not None else None
+    )
+
+
+def build_service(settings: Settings, clock: Clock = time.time) -> Service:
+    """Loads the keys and compiles the mapping. Raises :class:`EmbedJWTError` where that fails."""
+    keys = KeyRing(key_store(settings), settings.keys.algorithm, clock)
+    return Service(
+        settings=settings,
+        keys=keys,
+        mapper=Mapper(settings.mapping),
+        admission=Admission(settings.admission),
+        issuer=TokenIssuer(settings.issuer, keys, clock, reuse=settings.token.reuse),
+        clock=clock,
+    )

@@ -1,0 +1,48 @@
+"""The public keys, and where they are.
+
+Rules from how Grafana consumes them (``pkg/services/auth/jwt/key_sets.go``): it ignores the status
+and caches any body that is JSON, so an error here is never JSON and an empty set is never served.
+"""
+
+from __future__ import annotations
+
+import json
+
+from flask import Flask, Response, request
+
+from embedjwt.service import Service
+from embedjwt.web.problems import JWKS_PATH
+
+_CACHE = "public, max-age=300"
+
+
+def install(app: Flask, service: Service) -> None:
+    """Adds the two well-known documents."""
+
+    @app.get(JWKS_PATH)
+    def jwks() -> Response:
+        service.keys.reload_if_changed()
+        answer = Response(service.keys.jwks(), content_type="application/jwk-set+json")
+        answer.headers["Cache-Control"] = _CACHE
+        answer.set_etag(service.keys.etag)
+        return answer.make_conditional(request)  # type: ignore[return-value]  # a Response again
+
+    metadata = json.dumps(_metadata(service))
+
+    @app.get("/.well-known/openid-configuration")
+    def openid_configuration() -> Response:
+        answer = Response(metadata, mimetype="application/json")
+        answer.headers["Cache-Control"] = _CACHE
+        return answer
+
+
+def _metadata(service: Service) -> dict[str, object]:
+    """Issuer metadata (RFC 8414 section 2), as far as there is anything to say."""
+    issuer = service.settings.issuer
+    return {
+        "issuer": issuer,
+        "jwks_uri": f"{issuer}{JWKS_PATH}",
+        "response_types_supported": [],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": [service.settings.keys.algorithm],
+    }
