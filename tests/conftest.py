@@ -8,10 +8,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
+from flask import Flask
 
+from embedjwt import create_app
 from embedjwt.config import Settings, parse_settings
-from tests_support import MINIMAL, NODE_MODULES
+from embedjwt.service import key_store
+from tests_support import MINIMAL, NODE_MODULES, UPSTREAM_SECRET, FakeClock
 
 
 def need(tool: str, present: bool, how: str) -> None:
@@ -51,5 +55,40 @@ def make_settings(tmp_path: Path) -> Callable[..., Settings]:
 
     def make(environ: Mapping[str, str] | None = None, **tables: Any) -> Settings:
         return parse_settings({**MINIMAL, **tables}, environ or {}, base=tmp_path, origin="test")
+
+    return make
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that stands still until a test moves it."""
+    return FakeClock(1_800_000_000.0)
+
+
+@pytest.fixture
+def make_app(make_settings: Callable[..., Settings], clock: FakeClock) -> Callable[..., Flask]:
+    """The application with real keys in a temporary directory, on the fake clock."""
+
+    def make(**tables: Any) -> Flask:
+        settings = make_settings(**tables)
+        key_store(settings).init(
+            settings.keys.algorithm, now=int(clock()), verifier_cache_ttl=3600, rotate_every=0
+        )
+        return create_app(settings, clock=clock)
+
+    return make
+
+
+@pytest.fixture
+def bearer(clock: FakeClock) -> Callable[..., dict[str, str]]:
+    """An Authorization header with an upstream token of ours; claims by keyword."""
+
+    def make(**claims: Any) -> dict[str, str]:
+        now = int(clock())
+        person = {"sub": "u1", "email": "jane@example.com", "exp": now + 3600, "aud": "embed"}
+        token = jwt.encode(
+            {"iss": "https://idp.example.com", **person, **claims}, UPSTREAM_SECRET, "HS256"
+        )
+        return {"Authorization": f"Bearer {token}"}
 
     return make

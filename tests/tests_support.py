@@ -24,3 +24,13 @@ MINIMAL: dict[str, Any] = {
     "grafana": [{"url": "https://grafana.example.com"}],
     "web": {"allowed_origins": ["https://app.example.com"]},
 }
+
+
+class FakeClock:
+    """Unix seconds, as a test says."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now

@@ -77,7 +77,11 @@ def command(
 
     settings, target = settings_and_target(config, grafana)
     printed = grafana_config(
-        settings, target, version=grafana_version, format=style, jwks_file=jwks_file
+        settings,
+        target,
+        version=grafana_version,
+        format=style,
+        jwks_file=None if jwks_file is None else Path(jwks_file),
     )
     if as_json:
         losses = [{"field": field, "detail": detail} for field, detail in printed.losses]

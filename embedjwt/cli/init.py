@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from embedjwt.cli.common import heading, json_option, print_json, refusals_shown, tick
-from embedjwt.config import DEFAULT_FILE, load_settings
+from embedjwt.config import DEFAULT_FILE, Settings, load_settings
 from embedjwt.config.template import TEMPLATE
-from embedjwt.errors import EmbedJWTError
+from embedjwt.errors import EmbedJWTError, KeysUnavailable
+from embedjwt.keys import DirectoryKeyStore
 
 
 @click.command()
@@ -28,20 +29,12 @@ def command(*, directory: Path, as_json: bool) -> None:
     file = directory / DEFAULT_FILE
     wrote_file = _write_template(file)
     settings = load_settings(file, {})
-    store = key_store(settings)
-    made_keys = not store.exists()
+    made_keys = _make_keys(key_store(settings), settings)
     if not wrote_file and not made_keys:
         raise EmbedJWTError(
             f"{directory} is already set up: {file} and its keys are there",
             hint="nothing was changed; run 'embedjwt check', or name another directory",
             code="already_initialised",
-        )
-    if made_keys:
-        store.init(
-            settings.keys.algorithm,
-            now=int(time.time()),
-            verifier_cache_ttl=settings.keys.verifier_cache_ttl,
-            rotate_every=settings.keys.rotate_every,
         )
     if as_json:
         print_json({"config": str(file), "jwks": str(settings.keys.directory)})
@@ -66,4 +59,19 @@ def _write_template(file: Path) -> bool:
         raise EmbedJWTError(
             f"cannot write {file}: {error.strerror}", hint="name a directory you may write to"
         ) from error
+    return True
+
+
+def _make_keys(store: DirectoryKeyStore, settings: Settings) -> bool:
+    try:
+        store.init(
+            settings.keys.algorithm,
+            now=int(time.time()),
+            verifier_cache_ttl=settings.keys.verifier_cache_ttl,
+            rotate_every=settings.keys.rotate_every,
+        )
+    except KeysUnavailable as error:
+        if error.code != "keys_exist":
+            raise
+        return False
     return True

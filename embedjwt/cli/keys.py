@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def list_keys(*, config: Path | None, as_json: bool) -> None:
     """Every key, its state and its times (UTC)."""
     from embedjwt.service import key_store
 
-    ring = key_store(load_settings(config)).load().ring
+    ring = key_store(load_settings(config)).ring()
     rows = [{field: getattr(key, field) for field in _FIELDS} for key in ring.records]
     if as_json:
         print_json({"keys": rows})
@@ -45,7 +46,7 @@ def export(*, config: Path | None, as_json: bool) -> None:
     """Print the published key set (JWKS, RFC 7517), for jwk_set_file or another verifier."""
     from embedjwt.service import key_store
 
-    print_json(key_store(load_settings(config)).load().jwks)
+    print_json(json.loads(key_store(load_settings(config)).load().jwks))
 
 
 def _cell(field: str, value: str | int | None) -> str:

@@ -59,6 +59,8 @@ def _parse(request: Request, service: Service) -> tuple[GrafanaTarget, PanelRequ
     name, panel = body.get("grafana"), body.get("panel")
     if name is not None and not isinstance(name, str):
         raise RequestRefused("'grafana' must be the name of a configured Grafana, as a string")
+    if panel is not None and not isinstance(panel, dict):
+        raise RequestRefused('\'panel\' must be an object such as {"dashboard": …, "panel": …}')
     return service.target(name), None if panel is None else PanelRequest.parse(panel)
 
 
