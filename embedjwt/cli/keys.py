@@ -44,9 +44,10 @@ def list_keys(*, config: Path | None, as_json: bool) -> None:
 @refusals_shown
 def export(*, config: Path | None, as_json: bool) -> None:
     """Print the published key set (JWKS, RFC 7517), for jwk_set_file or another verifier."""
+    from embedjwt.keys.ring import jwk_set
     from embedjwt.service import key_store
 
-    print_json(json.loads(key_store(load_settings(config)).load().jwks))
+    print_json(json.loads(jwk_set(key_store(load_settings(config)).ring())))
 
 
 def _cell(field: str, value: str | int | None) -> str:

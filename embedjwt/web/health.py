@@ -17,12 +17,9 @@ def install(app: Flask, service: Service) -> None:
 
     @app.get("/readyz")
     def readyz() -> dict[str, str]:
-        service.keys.reload_if_changed()
-        service.keys.jwks()
-        kid = service.keys.signing_key().kid
-        if service.keys.problem is not None:
+        problem = service.keys.problem
+        if problem is not None:
             raise KeysUnavailable(
-                "the key store changed and cannot be read; the last good keys still serve",
-                hint=service.keys.problem,
+                "the key store cannot be read; the last good keys still serve", hint=problem
             )
-        return {"status": "ready", "kid": kid}
+        return {"status": "ready", "kid": service.keys.signing_key().kid}

@@ -21,17 +21,15 @@ def install(app: Flask, service: Service) -> None:
 
     @app.get(JWKS_PATH)
     def jwks() -> Response:
-        service.keys.reload_if_changed()
-        answer = Response(service.keys.jwks(), content_type="application/jwk-set+json")
+        keys = service.keys.current  # body and tag of one moment
+        answer = Response(keys.jwks, content_type="application/jwk-set+json")
         answer.headers["Cache-Control"] = _CACHE
-        answer.set_etag(service.keys.etag)
+        answer.set_etag(keys.etag)
         return answer.make_conditional(request)  # type: ignore[return-value]  # a Response again
-
-    metadata = json.dumps(_metadata(service))
 
     @app.get("/.well-known/openid-configuration")
     def openid_configuration() -> Response:
-        answer = Response(metadata, mimetype="application/json")
+        answer = Response(json.dumps(_metadata(service)), mimetype="application/json")
         answer.headers["Cache-Control"] = _CACHE
         return answer
 
@@ -44,5 +42,7 @@ def _metadata(service: Service) -> dict[str, object]:
         "jwks_uri": f"{issuer}{JWKS_PATH}",
         "response_types_supported": [],
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": [service.settings.keys.algorithm],
+        "id_token_signing_alg_values_supported": sorted(
+            {key.alg for key in service.keys.current.ring.published()}
+        ),
     }

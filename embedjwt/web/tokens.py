@@ -32,7 +32,6 @@ def install(app: Flask, service: Service, sources: SourceChain, guard: OriginGua
     def embed_token() -> Response:
         guard.check(request)
         now = int(service.clock())
-        service.keys.reload_if_changed()
         session = sources.session(request, now)
         guard.check_forgery(request, session)
         target, panel = _parse(request, service)
@@ -44,9 +43,7 @@ def install(app: Flask, service: Service, sources: SourceChain, guard: OriginGua
             kid=token.kid,
             jti=token.claims["jti"],
         )
-        answer = Response(_body(token, target, panel, now), mimetype="application/json")
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+        return Response(_body(token, target, panel, now), content_type="application/json")
 
 
 def _parse(request: Request, service: Service) -> tuple[GrafanaTarget, PanelRequest | None]:

@@ -1,0 +1,280 @@
+"""The command line, as a person or a script uses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from click.testing import CliRunner, Result
+
+from embedjwt.cli import cli
+
+Run = Callable[..., Result]
+
+CLAIMS = {"sub": "u1", "email": "jane@example.com", "groups": ["admins"], "name": "Jane"}
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command in an empty directory; the exit status must be as expected."""
+    monkeypatch.chdir(tmp_path)
+    for variable in [name for name in os.environ if name.startswith("EMBEDJWT_")]:
+        monkeypatch.delenv(variable)
+
+    def run(*arguments: str, status: int = 0, stdin: str | None = None) -> Result:
+        result = CliRunner().invoke(cli, arguments, input=stdin)
+        assert result.exit_code == status, result.output + repr(result.exception)
+        assert not isinstance(result.exception, Exception) or status
+        return result
+
+    return run
+
+
+@pytest.fixture
+def site(run: Run, tmp_path: Path) -> Path:
+    """An initialised directory with a mapping and an admission rule."""
+    run("init")
+    file = tmp_path / "embedjwt.toml"
+    text = file.read_text()
+    text = text.replace(
+        "[mapping]\n",
+        '[mapping]\ngroups_attribute_path = "groups"\n'
+        "role_attribute_path = \"contains(groups[*], 'admins') && 'Admin' || 'Viewer'\"\n",
+    )
+    file.write_text(text.replace("[admission]\n", '[admission]\nallowed_domains = "example.com"\n'))
+    (tmp_path / "claims.json").write_text(json.dumps(CLAIMS))
+    return tmp_path
+
+
+def result_of(result: Result) -> Any:
+    return json.loads(result.stdout)
+
+
+class TestInit:
+    def test_asks_nothing_and_check_passes(self, run: Run, tmp_path: Path) -> None:
+        run("init", "there/deep")
+        assert (tmp_path / "there/deep/embedjwt.toml").is_file()
+        jwks = tmp_path / "there/deep/jwks"
+        assert stat.S_IMODE(jwks.stat().st_mode) == 0o700
+        pems = list(jwks.glob("*.pem"))
+        assert len(pems) == 2
+        assert {stat.S_IMODE(pem.stat().st_mode) for pem in pems} == {0o600}
+        checked = run("check", "--config", "there/deep/embedjwt.toml", "--json")
+        assert result_of(checked)["ok"] is True
+
+    def test_overwrites_nothing(self, run: Run, tmp_path: Path) -> None:
+        run("init")
+        before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+        refused = run("init", status=1)
+        assert "already set up" in refused.stderr
+        assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+    def test_adds_what_is_missing(self, run: Run, tmp_path: Path) -> None:
+        run("init")
+        keys = sorted((tmp_path / "jwks").glob("*.pem"))
+        (tmp_path / "embedjwt.toml").unlink()
+        run("init")
+        assert sorted((tmp_path / "jwks").glob("*.pem")) == keys
+        run("check")
+
+    def test_json(self, run: Run) -> None:
+        assert result_of(run("init", "--json")).keys() == {"config", "jwks"}
+
+
+class TestCheck:
+    def test_every_problem_for_machines(self, run: Run, tmp_path: Path) -> None:
+        (tmp_path / "embedjwt.toml").write_text('issuer = "x"\ntokn = 1\n')
+        answer = result_of(run("check", "--json", status=1))
+        assert answer["ok"] is False
+        keys = {problem["key"] for problem in answer["error"]["problems"]}
+        assert keys == {"issuer", "tokn", "source", "grafana"}
+
+    def test_no_file_says_what_to_do(self, run: Run) -> None:
+        assert "embedjwt init" in run("check", status=1).stderr
+
+    def test_a_world_readable_key_is_refused(self, run: Run, site: Path) -> None:
+        next((site / "jwks").glob("*.pem")).chmod(0o644)
+        assert "chmod 600" in run("check", status=1).stderr
+
+    def test_a_missing_key_file_is_found(self, run: Run, site: Path) -> None:
+        file = site / "embedjwt.toml"
+        file.write_text(file.read_text().replace('# key_file = "', 'key_file = "'))
+        assert "source.0.key_file" in run("check", status=1).stderr
+
+    def test_a_key_set_elsewhere_by_environment(
+        self, run: Run, site: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("EMBEDJWT_KEYS__DIRECTORY", "elsewhere")
+        assert "elsewhere" in run("check", status=1).stderr
+
+
+class TestKeys:
+    def test_list(self, run: Run, site: Path) -> None:
+        keys = result_of(run("keys", "list", "--json"))["keys"]
+        assert [key["state"] for key in keys] == ["active", "next"]
+        for key in keys:
+            assert key.keys() == {
+                "kid",
+                "alg",
+                "state",
+                "published_at",
+                "activates_at",
+                "retires_at",
+                "removes_at",
+            }
+            assert isinstance(key["published_at"], int)
+        shown = run("keys", "list").stdout
+        assert keys[0]["kid"] in shown
+        assert "active" in shown
+
+    def test_export_is_the_published_set(self, run: Run, site: Path) -> None:
+        exported = result_of(run("keys", "export"))
+        assert exported == json.loads((site / "jwks" / "jwks.json").read_text())
+        assert not any("d" in key for key in exported["keys"])
+
+
+class TestToken:
+    def test_verifies_against_the_export(self, run: Run, site: Path) -> None:
+        answer = result_of(run("token", "--claims", "claims.json", "--json"))
+        assert answer.keys() == {"token", "expires_in", "claims"}
+        keys = jwt.PyJWKSet.from_dict(result_of(run("keys", "export")))
+        header = jwt.get_unverified_header(answer["token"])
+        claims = jwt.decode(
+            answer["token"],
+            keys[header["kid"]],
+            algorithms=["ES256"],
+            audience="http://localhost:3000",
+        )
+        assert claims == answer["claims"]
+        assert claims["role"] == "Admin"
+        assert 298 <= answer["expires_in"] <= 300
+
+    def test_from_standard_input(self, run: Run, site: Path) -> None:
+        token = run("token", "--claims", "-", stdin=json.dumps(CLAIMS)).stdout.strip()
+        assert token.count(".") == 2
+
+    def test_refused_like_any_other(self, run: Run, site: Path) -> None:
+        claims = json.dumps({**CLAIMS, "email": "jane@evil.example"})
+        answer = result_of(run("token", "--claims", "-", "--json", status=1, stdin=claims))
+        assert answer["error"]["code"] == "domain_not_allowed"
+        assert "allowed_domains" in answer["error"]["hint"]
+
+    @pytest.mark.parametrize(
+        "stdin", ["{", "[]", "5", "[" * 20_000, ""], ids=["cut", "list", "number", "deep", "empty"]
+    )
+    def test_bad_claims_are_wrong_usage(self, run: Run, site: Path, stdin: str) -> None:
+        run("token", "--claims", "-", status=2, stdin=stdin)
+
+    def test_an_unknown_grafana_is_wrong_usage(self, run: Run, site: Path) -> None:
+        refused = run("token", "--claims", "claims.json", "--grafana", "x", status=2)
+        assert "there are: default" in refused.stderr
+
+
+class TestExplain:
+    def test_json(self, run: Run, site: Path) -> None:
+        answer = result_of(run("explain", "--id-token", "claims.json", "--json"))
+        assert answer["admitted"] is True
+        assert answer["denied"] is None
+        assert answer["identity"] == {
+            "sub": "u1",
+            "login": "jane@example.com",
+            "email": "jane@example.com",
+            "name": "Jane",
+            "role": "Admin",
+            "is_grafana_admin": False,
+            "groups": ["admins"],
+            "orgs": [],
+            "org_roles": {"1": "Admin"},
+        }
+        assert answer["claims"]["role"] == "Admin"
+        step = answer["trace"][0]
+        assert step.keys() == {"attribute", "document", "expression", "value", "error"}
+
+    def test_refusals_show_code_and_hint(self, run: Run, site: Path) -> None:
+        (site / "other.json").write_text('{"email": "jane@evil.example"}')
+        shown = run("explain", "--id-token", "other.json", status=1).stdout
+        assert "domain_not_allowed" in shown
+        assert "allowed_domains" in shown
+
+    def test_cases(self, run: Run, site: Path) -> None:
+        good = {"name": "good", "id_token": CLAIMS, "expect": {"role": "Admin"}}
+        bad = {"name": "bad", "id_token": CLAIMS, "expect": {"role": "Editor"}}
+        (site / "cases.json").write_text(json.dumps([good]))
+        assert "1 passed, 0 failed" in run("explain", "--cases", "cases.json").stdout
+        (site / "cases.json").write_text(json.dumps([good, bad]))
+        report = result_of(run("explain", "--cases", "cases.json", "--json", status=1))
+        assert (report["passed"], report["failed"]) == (1, 1)
+        assert [case["ok"] for case in report["cases"]] == [True, False]
+        assert report["cases"][1]["got"]["role"] == "Admin"
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [(), ("--cases", "claims.json"), ("--cases", "c.json", "--id-token", "claims.json")],
+        ids=["nothing", "no-list", "both"],
+    )
+    def test_wrong_usage(self, run: Run, site: Path, arguments: tuple[str, ...]) -> None:
+        run("explain", *arguments, status=2)
+
+
+class TestGrafana:
+    """What is printed for Grafana makes it take our tokens, and only ours."""
+
+    @pytest.fixture
+    def ini(self, run: Run, site: Path) -> str:
+        (site / "grafana.ini").write_text(run("grafana-config").stdout)
+        return "grafana.ini"
+
+    def test_takes_our_token(self, run: Run, site: Path, ini: str) -> None:
+        token = run("token", "--claims", "claims.json").stdout.strip()
+        jwks = str(site / "jwks/jwks.json")
+        verdict = result_of(run("verify", token, "--grafana-ini", ini, "--jwks", jwks, "--json"))
+        assert verdict["selected"] is True
+        assert verdict["accepted"] is True
+        assert verdict["reason"] == "ok"
+        assert verdict["login"] == "jane@example.com"
+        assert verdict["role"] == "Admin"
+        assert verdict["org_roles"] == {"1": "Admin"}
+
+    def test_refuses_it_when_it_has_expired(self, run: Run, site: Path, ini: str) -> None:
+        answer = result_of(run("token", "--claims", "claims.json", "--json"))
+        arguments = ("--grafana-ini", ini, "--jwks", "jwks/jwks.json")
+        late = str(answer["claims"]["exp"] + 61)
+        verdict = result_of(
+            run("verify", answer["token"], *arguments, "--now", late, "--json", status=1)
+        )
+        assert verdict["accepted"] is False
+        assert verdict["reason"] == "expired"
+        shown = run("verify", "-", *arguments, "--now", late, status=1, stdin=answer["token"])
+        assert "Refused: expired" in shown.stdout
+
+    @pytest.mark.parametrize("style", ["ini", "env", "helm"])
+    def test_formats(self, run: Run, site: Path, style: str) -> None:
+        answer = result_of(run("grafana-config", "--format", style, "--json"))
+        assert "login" in answer["text"]
+        assert answer["losses"] == []
+
+    def test_old_versions_say_what_is_lost(self, run: Run, site: Path) -> None:
+        answer = result_of(run("grafana-config", "--grafana-version", "9.1", "--json"))
+        assert "role" in {loss["field"] for loss in answer["losses"]}
+        assert "role_attribute_path" not in answer["text"]
+
+    @pytest.mark.parametrize("version", ["7.5", "x", "12"])
+    def test_no_version(self, run: Run, site: Path, version: str) -> None:
+        run("grafana-config", "--grafana-version", version, status=2)
+
+
+def test_help_lists_every_command(run: Run) -> None:
+    shown = run("--help").stdout
+    for name in ("init", "serve", "demo", "check", "keys", "explain", "verify", "token"):
+        assert name in shown
+        assert "Usage" in run(name, "--help").stdout
+
+
+def test_tls_options_go_together(run: Run, site: Path) -> None:
+    run("serve", "--tls-cert", "claims.json", status=2)

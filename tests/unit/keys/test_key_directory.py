@@ -1,0 +1,392 @@
+"""The directory store: first keys, loading, repair, damage, and a full disk."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from embedjwt.errors import KeysUnavailable
+from embedjwt.keys import DirectoryKeyStore, Ring, files
+from embedjwt.keys.signer import generate
+
+MakeStore = Callable[..., DirectoryKeyStore]
+NOW = 1_800_000_000
+
+
+def init(store: DirectoryKeyStore) -> Ring:
+    return store.init("ES256", now=NOW, verifier_cache_ttl=3600, rotate_every=86400)
+
+
+def active_file(store: DirectoryKeyStore) -> Path:
+    return store.path / f"{store.ring().in_state('active')[0].kid}.pem"
+
+
+@pytest.mark.parametrize("passphrase", [None, b"correct horse"], ids=["plain", "encrypted"])
+@pytest.mark.parametrize("alg", ["ES256", "ES384", "RS256", "PS256", "EdDSA"])
+def test_tokens_verify_with_the_published_file(
+    make_store: MakeStore, alg: str, passphrase: bytes | None
+) -> None:
+    store = make_store(alg, passphrase)
+    loaded = store.load()
+    (active,), (standby,) = loaded.ring.in_state("active"), loaded.ring.in_state("next")
+    token = loaded.signing[active.kid].sign({"sub": "ada"})
+    published = jwt.PyJWKSet.from_json(store.jwks_file.read_text())
+    assert [key.key_id for key in published.keys] == [active.kid, standby.kid]
+    assert jwt.decode(token, published[active.kid], algorithms=[alg])["sub"] == "ada"
+    assert set(loaded.signing) == {active.kid}, "a next key must not be able to sign"
+    assert store.jwks_file.read_bytes() == loaded.jwks
+    pem = active_file(store).read_bytes()
+    assert pem.startswith(b"-----BEGIN ENCRYPTED" if passphrase else b"-----BEGIN PRIVATE")
+
+
+def test_nothing_private_is_in_the_public_files(store: DirectoryKeyStore) -> None:
+    for file in (store.ring_file, store.jwks_file):
+        text = file.read_text()
+        assert "PRIVATE" not in text
+        assert '"d"' not in text
+
+
+def test_init_keeps_what_is_there(store: DirectoryKeyStore) -> None:
+    before = {file: file.read_bytes() for file in store.path.iterdir()}
+    with pytest.raises(KeysUnavailable, match="already holds keys") as refused:
+        init(store)
+    assert refused.value.code == "keys_exist"
+    assert {file: file.read_bytes() for file in store.path.iterdir()} == before
+
+
+def test_init_does_not_replace_keys_whose_ring_was_lost(store: DirectoryKeyStore) -> None:
+    store.ring_file.unlink()
+    before = sorted(store.path.iterdir())
+    with pytest.raises(KeysUnavailable, match=r"ring\.json is gone") as refused:
+        init(store)
+    assert refused.value.code == "keys_exist"
+    assert sorted(store.path.iterdir()) == before
+
+
+def test_init_takes_a_checkout_as_it_is(directory: Path) -> None:
+    directory.mkdir(mode=0o755)
+    mine = {".gitignore": "*", "README.md": "# keys"}
+    left_over = {"A" * 43 + ".pem": "half", ".ring.json.0123456789abcdef.tmp": "{"}
+    for name, text in (mine | left_over).items():
+        (directory / name).write_text(text)
+    store = DirectoryKeyStore(directory, None)
+    init(store)
+    assert store.load().signing
+    assert directory.stat().st_mode & 0o777 == 0o700
+    assert {name: (directory / name).read_text() for name in mine} == mine
+    assert not any((directory / name).exists() for name in left_over)
+
+
+def test_init_touches_no_directory_that_others_use(directory: Path) -> None:
+    directory.mkdir(mode=0o755)
+    directory.chmod(0o755)
+    (directory / "photo.jpg").write_text("")
+    with pytest.raises(KeysUnavailable, match="listed or changed by others") as refused:
+        init(DirectoryKeyStore(directory, None))
+    assert f"chmod 700 {directory}" in refused.value.hint
+    assert directory.stat().st_mode & 0o777 == 0o755
+    assert [entry.name for entry in directory.iterdir()] == ["photo.jpg"]
+
+
+RACER = """
+import sys
+from pathlib import Path
+from embedjwt.errors import KeysUnavailable
+from embedjwt.keys import DirectoryKeyStore
+store = DirectoryKeyStore(Path(sys.argv[1]), None)
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    store.init("ES256", now=1_800_000_000, verifier_cache_ttl=3600, rotate_every=0)
+    print("won")
+except KeysUnavailable as error:
+    print(error.code)
+"""
+
+
+def test_of_eight_processes_one_makes_the_keys(directory: Path) -> None:
+    command = [sys.executable, "-c", RACER, str(directory)]
+    pipe = subprocess.PIPE
+    racers = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(8)]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == "ready\n"
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
+    answers = sorted(racer.communicate(timeout=30)[0].strip() for racer in racers)
+    assert answers == ["keys_exist"] * 7 + ["won"]
+    store = DirectoryKeyStore(directory, None)
+    assert store.load().signing
+    assert len(list(directory.glob("*.pem"))) == len(store.ring().records) == 2
+
+
+@pytest.mark.parametrize("damage", [None, b"", b'{"keys":[]}', b'{"keys":[{}]}'])
+def test_the_published_file_is_repaired(store: DirectoryKeyStore, damage: bytes | None) -> None:
+    whole = store.jwks_file.read_bytes()
+    if damage is None:
+        store.jwks_file.unlink()
+    else:
+        store.jwks_file.write_bytes(damage)
+    assert store.load().jwks == whole
+    assert store.jwks_file.read_bytes() == whole
+    assert store.jwks_file.stat().st_mode & 0o777 == 0o644
+
+
+def test_published_follows_the_ring(
+    store: DirectoryKeyStore, set_states: Callable[..., Ring]
+) -> None:
+    ring = set_states(store, "retiring", "active")
+    assert set(store.load().signing) == {ring.records[1].kid}
+    set_states(store, "revoked", "active")
+    active_file(store)
+    (store.path / f"{ring.records[0].kid}.pem").unlink()
+    assert [key["kid"] for key in json.loads(store.load().jwks)["keys"]] == [ring.records[1].kid]
+
+
+def test_a_retiring_key_is_published_without_its_private_half(
+    store: DirectoryKeyStore, set_states: Callable[..., Ring]
+) -> None:
+    ring = set_states(store, "retiring", "active")
+    (store.path / f"{ring.records[0].kid}.pem").unlink()
+    assert len(json.loads(store.load().jwks)["keys"]) == 2
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def _zero(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def _other_key(path: Path) -> None:
+    _write_key(path, generate("ES256"))
+
+
+def _other_kind(path: Path) -> None:
+    _write_key(path, generate("EdDSA"))
+
+
+def _foreign_curve(path: Path) -> None:
+    _write_key(path, ec.generate_private_key(ec.SECP521R1()))
+
+
+def _write_key(path: Path, key: object) -> None:
+    path.write_bytes(
+        key.private_bytes(  # type: ignore[attr-defined]  # of any kind
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+
+
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path, 0o600)
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir(0o700)
+
+
+DAMAGE: list[tuple[str, Callable[[Path], None], str]] = [
+    ("missing", Path.unlink, "cannot be read: No such file"),
+    ("empty", lambda path: path.write_bytes(b"") and None, "damaged"),
+    ("cut", _cut, "damaged"),
+    ("zeros", _zero, "damaged"),
+    ("huge", lambda path: os.truncate(path, 2**21), "too large"),
+    ("other-key", _other_key, "another key than the ring says"),
+    ("other-kind", _other_kind, "another key than the ring says"),
+    ("foreign-curve", _foreign_curve, "another key than the ring says"),
+    ("pipe", _pipe, "not a plain file"),
+    ("folder", _folder, "not a plain file"),
+]
+
+
+@pytest.mark.parametrize("which", ["active", "next"])
+@pytest.mark.parametrize(
+    ("damage", "message"), [pytest.param(d, m, id=name) for name, d, m in DAMAGE]
+)
+def test_a_damaged_private_key_is_refused(
+    store: DirectoryKeyStore, which: str, damage: Callable[[Path], None], message: str
+) -> None:
+    kid = next(key.kid for key in store.ring().records if key.state == which)
+    path = store.path / f"{kid}.pem"
+    damage(path)
+    with pytest.raises(KeysUnavailable, match=message) as refused:
+        store.load()
+    assert str(path) in refused.value.detail
+    assert refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        pytest.param(Path.unlink, "does not exist", id="missing"),
+        pytest.param(_cut, "not JSON", id="cut"),
+        pytest.param(_zero, "not JSON", id="zeros"),
+        pytest.param(lambda path: path.write_bytes(b"") and None, "not JSON", id="empty"),
+        pytest.param(_pipe, "not a plain file", id="pipe"),
+        pytest.param(lambda path: os.truncate(path, 2**21), "too large", id="huge"),
+    ],
+)
+def test_a_damaged_ring_is_refused(
+    store: DirectoryKeyStore, damage: Callable[[Path], None], message: str
+) -> None:
+    damage(store.ring_file)
+    with pytest.raises(KeysUnavailable, match=message) as refused:
+        store.load()
+    assert str(store.ring_file) in refused.value.detail
+    assert refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("made_with", "read_with", "message"),
+    [
+        pytest.param(b"right", b"wrong", "passphrase is wrong", id="wrong"),
+        pytest.param(b"right", None, "there is no passphrase", id="none"),
+        pytest.param(None, b"right", "not encrypted, although", id="not-encrypted"),
+    ],
+)
+def test_the_passphrase_must_be_that_of_the_keys(
+    make_store: MakeStore, made_with: bytes | None, read_with: bytes | None, message: str
+) -> None:
+    made = make_store(passphrase=made_with)
+    with pytest.raises(KeysUnavailable, match=message) as refused:
+        DirectoryKeyStore(made.path, read_with).load()
+    assert str(active_file(made)) in refused.value.detail
+    assert "right" not in refused.value.diagnostics()
+    assert "passphrase_file" in refused.value.hint
+
+
+def test_states_need_no_passphrase(make_store: MakeStore) -> None:
+    made = make_store(passphrase=b"right")
+    assert DirectoryKeyStore(made.path, None).ring() == made.load().ring
+
+
+@pytest.mark.parametrize("passphrase", [b"", b"x" * 1024], ids=["empty", "too-long"])
+def test_a_passphrase_that_cannot_protect_is_refused(directory: Path, passphrase: bytes) -> None:
+    with pytest.raises(KeysUnavailable, match="1 to 1023 bytes"):
+        DirectoryKeyStore(directory, passphrase)
+
+
+def test_no_directory_is_said_clearly(directory: Path) -> None:
+    with pytest.raises(KeysUnavailable, match="does not exist") as refused:
+        DirectoryKeyStore(directory, None).load()
+    assert "embedjwt init" in refused.value.hint
+
+
+def test_a_file_in_place_of_the_directory_is_refused(directory: Path) -> None:
+    directory.write_text("")
+    with pytest.raises(KeysUnavailable, match="no directory"):
+        init(DirectoryKeyStore(directory, None))
+
+
+class FullDisk:
+    """Lets a system call fail from its n-th use on."""
+
+    def __init__(self, name: str, allowed: int) -> None:
+        self.name = name
+        self.allowed = allowed
+        self.real = getattr(os, name)
+
+    def __call__(self, *args: object) -> object:
+        self.allowed -= 1
+        if self.allowed < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self.real(*args)
+
+
+@pytest.mark.parametrize(
+    ("call", "allowed"),
+    [("write", n) for n in range(4)] + [("fsync", n) for n in range(9)],
+)
+def test_a_full_disk_leaves_no_ring_or_a_whole_one(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, call: str, allowed: int
+) -> None:
+    store = DirectoryKeyStore(directory, None)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, FullDisk(call, allowed))
+        with pytest.raises(KeysUnavailable, match="No space left on device") as refused:
+            init(store)
+    assert str(directory) in refused.value.detail
+    assert not list(directory.glob(".*.tmp")), "nothing half-written stays"
+    if not store.ring_file.exists():
+        assert not store.jwks_file.exists()
+        init(store)
+    assert len(store.load().ring.records) == 2
+    assert len(list(directory.glob("*.pem"))) == 2
+
+
+@pytest.mark.parametrize("call", ["write", "fsync"])
+def test_a_full_disk_keeps_the_old_file(
+    store: DirectoryKeyStore, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    before = store.ring_file.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, FullDisk(call, 0))
+        with pytest.raises(KeysUnavailable, match="No space left"):
+            files.write(store.ring_file, b"new", files.PRIVATE)
+    assert store.ring_file.read_bytes() == before
+
+
+def test_a_disk_that_takes_a_byte_at_a_time_gets_all(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda fd, data: real(fd, data[:1]))
+        init(DirectoryKeyStore(directory, None))
+    assert DirectoryKeyStore(directory, None).load().signing
+
+
+@pytest.fixture
+def read_only() -> Iterator[DirectoryKeyStore]:
+    """A store in a directory that this user, who for once is not root, cannot write."""
+    parent = Path(tempfile.mkdtemp(prefix="embedjwt-"))
+    nobody = 65534 if os.geteuid() == 0 else os.geteuid()
+    os.chown(parent, nobody, -1)
+    caller = os.geteuid()
+    os.seteuid(nobody)
+    try:
+        store = DirectoryKeyStore(parent / "jwks", None)
+        init(store)
+        store.path.chmod(0o500)
+        yield store
+        store.path.chmod(0o700)
+    finally:
+        os.seteuid(caller)
+        shutil.rmtree(parent)
+
+
+def test_a_read_only_directory_loads(read_only: DirectoryKeyStore) -> None:
+    assert read_only.load().signing
+    with pytest.raises(KeysUnavailable, match="already holds keys"):
+        init(read_only)
+
+
+def test_a_read_only_directory_in_need_of_repair_says_so(read_only: DirectoryKeyStore) -> None:
+    read_only.path.chmod(0o700)
+    read_only.jwks_file.unlink()
+    (read_only.path / ".lock").unlink()
+    read_only.path.chmod(0o500)
+    with pytest.raises(KeysUnavailable, match=r"jwks\.json does not hold .* Permission denied"):
+        read_only.load()
+    with pytest.raises(KeysUnavailable, match="Permission denied"):
+        init(read_only)

@@ -1,0 +1,162 @@
+"""Who may read and change the keys: nobody else, not even for a moment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from embedjwt.errors import KeysUnavailable
+from embedjwt.keys import DirectoryKeyStore
+
+
+@pytest.fixture(params=[0o000, 0o777], ids=["takes-nothing", "takes-all"])
+def hostile_umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    old = os.umask(request.param)
+    yield
+    os.umask(old)
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o7777
+
+
+@pytest.mark.usefixtures("hostile_umask")
+def test_modes_do_not_depend_on_the_umask(directory: Path) -> None:
+    store = DirectoryKeyStore(directory, None)
+    store.init("ES256", now=1, verifier_cache_ttl=60, rotate_every=0)
+    modes = {path.name.rpartition(".")[2]: mode(path) for path in directory.glob("*.pem")}
+    assert modes == {"pem": 0o600}
+    assert [mode(p) for p in (directory, store.ring_file, store.jwks_file)] == [
+        0o700,
+        0o600,
+        0o644,
+    ]
+    assert store.load().signing
+
+
+def test_no_private_file_is_open_to_others_at_any_moment(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[tuple[bool, int]] = set()
+
+    def watched(real: Callable[..., object]) -> Callable[..., object]:
+        def call(*args: object, **named: object) -> object:
+            result = real(*args, **named)
+            for path in directory.glob("*"):
+                seen.add(("jwks.json" in path.name, mode(path)))
+            return result
+
+        return call
+
+    old = os.umask(0)
+    try:
+        with monkeypatch.context() as patch:
+            for name in ("open", "write", "fchmod", "fsync", "close", "replace"):
+                patch.setattr(os, name, watched(getattr(os, name)))
+            DirectoryKeyStore(directory, b"secret").init(
+                "ES256", now=1, verifier_cache_ttl=60, rotate_every=0
+            )
+    finally:
+        os.umask(old)
+    assert {mode for public, mode in seen if not public} == {0o600}
+    assert {mode for public, mode in seen if public} == {0o600, 0o644}
+
+
+OTHERS = [0o640, 0o604, 0o620, 0o602, 0o660, 0o606, 0o666, 0o777]
+
+
+@pytest.mark.parametrize("bits", OTHERS, ids=oct)
+@pytest.mark.parametrize("which", ["active", "next"])
+def test_a_private_key_open_to_others_is_refused(
+    store: DirectoryKeyStore, which: str, bits: int
+) -> None:
+    kid = next(key.kid for key in store.ring().records if key.state == which)
+    path = store.path / f"{kid}.pem"
+    path.chmod(bits)
+    with pytest.raises(KeysUnavailable, match="read or changed by others") as refused:
+        store.load()
+    assert str(path) in refused.value.detail
+    assert refused.value.hint == f"chmod 600 {path}"
+
+
+@pytest.mark.parametrize("bits", [0o750, 0o705, 0o720, 0o702, 0o755, 0o777, 0o1777], ids=oct)
+def test_a_directory_open_to_others_is_refused(store: DirectoryKeyStore, bits: int) -> None:
+    store.path.chmod(bits)
+    with pytest.raises(KeysUnavailable, match="listed or changed by others") as refused:
+        store.load()
+    assert refused.value.hint == f"chmod 700 {store.path}"
+
+
+@pytest.mark.parametrize("bits", [0o700, 0o500, 0o711], ids=oct)
+def test_a_directory_that_others_at_most_pass_through_loads(
+    store: DirectoryKeyStore, bits: int
+) -> None:
+    store.path.chmod(bits)
+    assert store.load().signing
+
+
+@pytest.mark.parametrize("bits", [0o620, 0o602, 0o666], ids=oct)
+@pytest.mark.parametrize("name", ["ring.json", "jwks.json"])
+def test_states_and_published_keys_that_others_can_change_are_refused(
+    store: DirectoryKeyStore, name: str, bits: int
+) -> None:
+    (store.path / name).chmod(bits)
+    with pytest.raises(KeysUnavailable, match="can be changed by others") as refused:
+        store.load()
+    assert refused.value.hint == f"chmod go-w {store.path / name}"
+
+
+@pytest.mark.parametrize("name", ["ring.json", "jwks.json", "pem"])
+def test_a_link_out_of_the_directory_is_refused(
+    store: DirectoryKeyStore, tmp_path: Path, name: str
+) -> None:
+    path = next(store.path.glob(f"*{name}"))
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(KeysUnavailable, match="leads out of its directory") as refused:
+        store.load()
+    assert str(path) in refused.value.detail
+
+
+@pytest.mark.parametrize("name", ["ring.json", "jwks.json", "pem"])
+def test_a_link_within_the_directory_loads(store: DirectoryKeyStore, name: str) -> None:
+    path = next(store.path.glob(f"*{name}"))
+    path.rename(store.path / "data")
+    path.symlink_to("data")
+    assert store.load().signing
+
+
+def test_a_link_to_itself_is_refused(store: DirectoryKeyStore) -> None:
+    store.ring_file.unlink()
+    store.ring_file.symlink_to("ring.json")
+    with pytest.raises(KeysUnavailable, match=r"ring\.json"):
+        store.load()
+
+
+@pytest.mark.parametrize("name", ["", "ring.json", "jwks.json", "pem"])
+def test_what_belongs_to_another_user_is_refused(
+    store: DirectoryKeyStore, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = next(store.path.glob(f"*{name}")) if name else store.path
+    if os.geteuid() == 0:
+        os.chown(path, 12345, -1)
+    else:
+        path = store.path  # the first that is looked at; all are another's now
+        monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with pytest.raises(KeysUnavailable, match="belongs to another user") as refused:
+        store.load()
+    assert str(path) in refused.value.detail
+    assert "chown" in refused.value.hint
+
+
+def test_a_lock_that_is_a_link_is_not_followed(directory: Path, tmp_path: Path) -> None:
+    directory.mkdir(0o700)
+    (directory / ".lock").symlink_to(tmp_path / "victim")
+    with pytest.raises(KeysUnavailable, match=r"\.lock"):
+        DirectoryKeyStore(directory, None).init(
+            "ES256", now=1, verifier_cache_ttl=60, rotate_every=0
+        )
+    assert not (tmp_path / "victim").exists()
