@@ -42,7 +42,7 @@ def measure_http(site: Site) -> None:
     targets = {
         "bare WSGI": "bench.apps:bare_wsgi",
         "bare Flask route": "bench.apps:bare_flask",
-        "embedjwt, minting": "embedjwt.cli.worker:app",
+        "embedjwt, minting": "app:app",
     }
     with ExitStack() as stack:
         servers = {n: stack.enter_context(_server(t, site)) for n, t in targets.items()}

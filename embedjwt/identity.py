@@ -58,9 +58,9 @@ class UpstreamSession:
 class Identity:
     """Who Grafana will see.
 
-    ``role`` is the role in the default organization when ``orgs_mapped`` is false, and the role the
-    claims gave directly (or "") otherwise. ``org_roles`` is what Grafana will end up with, by
-    organization id. ``orgs`` are the external organizations that ``org_attribute_path`` found.
+    ``org_roles`` is what Grafana will end up with, by organization id, and ``role`` the one of them
+    in the default organization, or "" where there is none. ``orgs_mapped`` says that they come from
+    ``org_mapping``. ``orgs`` are the external organizations that ``org_attribute_path`` found.
     """
 
     sub: str

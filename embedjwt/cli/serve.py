@@ -9,7 +9,7 @@ import click
 
 from embedjwt.cli.common import config_option, refusals_shown, warn
 from embedjwt.config import load_settings, warnings
-from embedjwt.config.environment import CONFIG_FILE
+from embedjwt.config.environment import CONFIG_FILE, SERVE_THREADS
 
 
 @click.command()
@@ -37,7 +37,7 @@ def command(
 
     from embedjwt.log import configure_logging
     from embedjwt.service import build_service
-    from embedjwt.sources import build_sources
+    from embedjwt.sources import build_sources, identity_header_names
 
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together")
@@ -49,16 +49,19 @@ def command(
     build_sources(settings)
     if config is not None:
         os.environ[CONFIG_FILE] = str(config.absolute())  # the workers read it again
+    os.environ[SERVE_THREADS] = str(threads)
+    raw_headers = bool(identity_header_names(settings))
     configure_logging()
     scheme = "https" if tls_cert else "http"
     click.echo(f"embedjwt listens on {scheme}://{host}:{port}, issuer {settings.issuer}", err=True)
     Server(
-        "embedjwt.cli.worker:app",
+        "embedjwt.cli.worker:asgi" if raw_headers else "embedjwt.cli.worker:wsgi",
+        factory=True,
         address=host,
         port=port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.ASGI if raw_headers else Interfaces.WSGI,
         workers=workers,
-        blocking_threads=threads,
+        blocking_threads=None if raw_headers else threads,
         ssl_cert=tls_cert,
         ssl_key=tls_key,
         log_enabled=False,

@@ -10,7 +10,12 @@ from embedjwt.config.problems import Problem
 
 PREFIX = "EMBEDJWT_"
 CONFIG_FILE = "EMBEDJWT_CONFIG"
-"""Names the configuration file; the one variable that is no setting."""
+"""Names the configuration file."""
+
+SERVE_THREADS = "EMBEDJWT_SERVE_THREADS"
+"""Tells a worker of ``embedjwt serve`` how many threads it may use."""
+
+_NO_SETTINGS = frozenset({CONFIG_FILE, SERVE_THREADS})
 
 _MAX_TABLES = 64
 
@@ -28,7 +33,7 @@ def overlay(
     origins: dict[tuple[str, ...], str] = {}
     problems: list[Problem] = []
     for variable in sorted(environ):
-        if not variable.startswith(PREFIX) or variable == CONFIG_FILE:
+        if not variable.startswith(PREFIX) or variable in _NO_SETTINGS:
             continue
         path = tuple(part.lower() for part in variable.removeprefix(PREFIX).split("__"))
         try:

@@ -30,6 +30,7 @@ from embedjwt.config.values import (
     Origin,
     Url,
     Words,
+    check_url,
     split_list,
     unique_names,
 )
@@ -93,13 +94,14 @@ class JwtSource(SourceSettings):
 
     Keys come from exactly one of ``jwks_url``, ``key_file``, ``secret`` / ``secret_file``; without
     any, from the discovery document of ``issuer`` (OpenID Connect Discovery 1.0 section 4).
+    ``issuer`` is compared to the character, a trailing slash too (RFC 7519 section 4.1.1).
     ``audience = []`` says on purpose that the issuer's tokens carry none.
     """
 
     type: Literal["jwt"]
     header: HeaderName | None = None
     cookie: str | None = None
-    issuer: BaseUrl | None = None
+    issuer: str | None = None
     audience: Words | None = None
     jwks_url: Url | None = None
     key_file: FileName | None = None
@@ -126,7 +128,7 @@ class JwtSource(SourceSettings):
         return value
 
     @model_validator(mode="after")
-    def _consistent(self) -> JwtSource:
+    def _consistent(self, info: ValidationInfo) -> JwtSource:
         if self.header and self.cookie:
             raise ValueError("name either header or cookie, not both; two sources can do both")
         if self.audience is None:
@@ -147,6 +149,8 @@ class JwtSource(SourceSettings):
                 "issuer is missing: it is what the tokens' iss must equal, and without jwks_url, "
                 "key_file or secret also where the keys are looked up"
             )
+        if not any(given.values()):
+            check_url(self.issuer, info)  # an address, since discovery starts there
         shared = {a for a in self.algorithms if a.startswith("HS")}
         if given["secret"] and shared != set(self.algorithms):
             raise ValueError('with a shared secret, algorithms must be HS…, e.g. ["HS256"]')

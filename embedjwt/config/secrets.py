@@ -29,12 +29,13 @@ def read_secret_file(key: str, file: Path) -> str:
         mode = file.stat().st_mode
         text = file.read_text("utf-8")
     except OSError as error:
-        fix = "name a file this process can read"
+        fix = "name a file that this process can read"
         raise _error(key, f"cannot read {file}: {error.strerror}", fix) from error
     except UnicodeDecodeError as error:
         raise _error(key, f"{file} is not text", "store the secret as UTF-8 text") from error
     if stat.S_ISREG(mode) and mode & stat.S_IROTH:
-        raise _error(key, f"{file} can be read by everyone", f"chmod 600 {file}")
+        fix = f"chmod 600 {file}; in Kubernetes: defaultMode: 0400"
+        raise _error(key, f"{file} can be read by everyone", fix)
     secret = text.removesuffix("\n").removesuffix("\r")
     if not secret.strip():
         raise _error(key, f"{file} is empty", "write the secret into it")

@@ -45,7 +45,8 @@ type = "jwt"
 # Where the token is: a header (Authorization takes "Bearer …"), or a cookie.
 # header = "Authorization"
 # cookie = "id_token"
-# The tokens' iss; without another place for keys, also where they are looked up (discovery).
+# The tokens' iss, to the character; without another place for keys, also where they are
+# looked up (discovery).
 issuer = "https://idp.example.com"
 # The tokens' aud must name one of these.
 audience = ["my-client-id"]

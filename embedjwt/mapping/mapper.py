@@ -160,19 +160,18 @@ class Mapper:
     def _org_roles(
         self, found: _Found, target: GrafanaTarget, trace: list[TraceStep] | None
     ) -> tuple[str, dict[int, str], bool]:
-        """The role, the roles by organization, and whether ``org_mapping`` gave them."""
+        """The role in the default organization, all of them, and whether they were mapped."""
         if self._settings.skip_org_role_sync:
             return "", {}, False
         mapping = self._org_mapping(target)
         org_roles = map_org_roles(mapping, found.orgs, found.role, target)
-        role, mapped = found.role, bool(org_roles)
+        mapped = bool(org_roles)
         if not mapped:
             strict = self._settings.role_attribute_strict
             org_roles = default_org_roles(found.role, target, strict=strict)
-            role = org_roles.get(target.auto_assign_org_id, "")
         if trace is not None:
             _trace_org_roles(mapping, org_roles, mapped, trace)
-        return role, org_roles, mapped
+        return org_roles.get(target.auto_assign_org_id, ""), org_roles, mapped
 
     def _org_mapping(self, target: GrafanaTarget) -> OrgMapping:
         """``org_mapping`` for this Grafana, parsed when it is first met."""

@@ -27,7 +27,7 @@ def test_a_whole_person(identify) -> None:
         login="ada",
         email=EMAIL,
         name="Ada",
-        role="Editor",
+        role="",  # none in the default organization
         groups=("ops",),
         orgs=("acme", "other"),
         org_roles={2: "Admin"},

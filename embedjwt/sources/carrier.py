@@ -1,0 +1,87 @@
+"""Where in a request a credential sits: a bearer header, another header, or a cookie."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Protocol
+
+from werkzeug.wrappers import Request
+
+from embedjwt.errors import SessionRefused
+
+_HIDDEN_BEARER = re.compile(r",\s*bearer\s", re.IGNORECASE)
+
+
+class Carrier(Protocol):
+    """A place in a request. Equal carriers name the same place."""
+
+    @property
+    def ambient(self) -> bool:
+        """Whether a browser may attach the credential without the page asking for it."""
+
+    def read(self, request: Request) -> str | None:
+        """What is there; ``None`` where there is nothing for us."""
+
+
+@dataclass(frozen=True, slots=True)
+class BearerHeader:
+    """``Authorization: Bearer`` (RFC 6750 section 2.1); other schemes are not for us."""
+
+    ambient: bool = False
+
+    def read(self, request: Request) -> str | None:
+        """What follows ``Bearer``, which may be empty."""
+        value = request.headers.get("Authorization", "")
+        scheme, _, rest = value.partition(" ")
+        if scheme.lower() == "bearer":
+            return rest.strip(" ")
+        # WSGI servers join repeated fields with a comma.
+        if _HIDDEN_BEARER.search(value):
+            raise SessionRefused(
+                "The request has more than one Authorization header.",
+                code="credential_ambiguous",
+                hint="a proxy appends Authorization where it should replace it",
+            )
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedHeader:
+    """A header that holds the bare token, or the token after ``Bearer``.
+
+    Ambient: such headers are mostly put there by a reverse proxy that knows the browser by cookie.
+    """
+
+    name: str
+    ambient: bool = True
+
+    def read(self, request: Request) -> str | None:
+        """The token; ``None`` where the header is missing or empty."""
+        value = request.headers.get(self.name, "").strip(" ")
+        if value[:7].lower() == "bearer ":
+            value = value[7:].strip(" ")
+        return value or None
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """A cookie by its exact name."""
+
+    name: str
+    ambient: bool = True
+
+    def read(self, request: Request) -> str | None:
+        """The value; ``None`` where it is missing or empty (deleted).
+
+        Two values under one name are refused: a sibling subdomain can plant a cookie beside the
+        real one, and which of them comes first depends on paths (RFC 6265 section 8.6).
+        """
+        values = {value for value in request.cookies.getlist(self.name) if value}
+        if len(values) > 1:
+            raise SessionRefused(
+                "The request has two cookies of the same name.",
+                code="credential_ambiguous",
+                hint=f"cookie {self.name!r} is set for several domains or paths; delete the others",
+            )
+        return values.pop() if values else None

@@ -1,0 +1,131 @@
+"""The compact form of a JWT (RFC 7519 section 3), taken apart without believing any of it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from embedjwt.errors import SessionRefused
+from embedjwt.identity import UnverifiedClaims
+from embedjwt.sources.strict_json import JSONRefused, strict_loads
+
+MAX_TOKEN_LENGTH = 16 * 1024
+"""Characters. Web servers commonly allow 8 or 16 KiB for a header field."""
+
+MAX_KID_LENGTH = 256
+
+ACCEPTED_TYPES = ("JWT", "AT+JWT")
+"""``typ`` of ID tokens and of access tokens (RFC 9068 section 2.1), upper-cased.
+
+RFC 8725 section 3.11: another type, such as ``logout+jwt``, was signed for another purpose.
+"""
+
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedToken:
+    """A token whose form is right. Nothing in it has been verified.
+
+    ``alg`` is what the token says; it chooses nothing by itself.
+    """
+
+    text: str
+    alg: str
+    kid: str | None
+    claims: UnverifiedClaims
+
+
+def parse_compact(text: str) -> UnverifiedToken:
+    """Take a token apart; ``SessionRefused`` where its form is not exactly right."""
+    if len(text) > MAX_TOKEN_LENGTH:
+        raise SessionRefused(
+            "The token is too long.",
+            code="token_too_large",
+            hint=f"at most {MAX_TOKEN_LENGTH} characters; have the provider leave out claims",
+        )
+    segments = text.split(".")
+    if len(segments) != 3:
+        raise malformed(
+            "a signed JWT has three parts divided by dots; opaque tokens have none and encrypted "
+            "ones (JWE) five"
+        )
+    header = _json_object(segments[0], "header")
+    claims = _json_object(segments[1], "payload")
+    _decode(segments[2], "signature")
+    _check_critical(header)
+    _check_type(header)
+    return UnverifiedToken(
+        text=text,
+        alg=_alg(header),
+        kid=_kid(header),
+        claims=UnverifiedClaims(claims),
+    )
+
+
+def malformed(hint: str) -> SessionRefused:
+    """The refusal of something that is no JWT."""
+    return SessionRefused("The token is not a well-formed JWT.", code="token_malformed", hint=hint)
+
+
+def _json_object(segment: str, part: str) -> dict[str, Any]:
+    try:
+        value = strict_loads(_decode(segment, part))
+    except JSONRefused as error:
+        raise malformed(f"the {part} was refused: {error}") from None
+    if not isinstance(value, dict):
+        raise malformed(f"the {part} is no JSON object")
+    return value
+
+
+def _decode(segment: str, part: str) -> bytes:
+    """Base64url without padding or white space (RFC 7515 section 2)."""
+    try:
+        if not _BASE64URL.fullmatch(segment):
+            raise binascii.Error
+        return base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    except binascii.Error:
+        raise malformed(f"the {part} is not base64url without padding") from None
+
+
+def _check_critical(header: dict[str, Any]) -> None:
+    # RFC 7515 section 4.1.11: an extension we do not know must not be ignored; we know none.
+    # b64 (RFC 7797) is refused even where crit forgets to name it.
+    if "crit" in header or "b64" in header:
+        raise SessionRefused(
+            "The token uses an extension that is not supported.",
+            code="critical_header_unknown",
+            hint="no crit extension (RFC 7515 section 4.1.11) is supported",
+        )
+
+
+def _check_type(header: dict[str, Any]) -> None:
+    if "typ" not in header:
+        return
+    typ = header["typ"]
+    # RFC 7515 section 4.1.9: case-insensitive, and "application/" may be left out.
+    if not isinstance(typ, str) or typ.upper().removeprefix("APPLICATION/") not in ACCEPTED_TYPES:
+        raise SessionRefused(
+            "The token is of a type that is not accepted.",
+            code="token_type_not_accepted",
+            hint='the header\'s typ must be "JWT" or "at+jwt", or be left out',
+        )
+
+
+def _alg(header: dict[str, Any]) -> str:
+    alg = header.get("alg")
+    if not isinstance(alg, str):
+        raise malformed("the header's alg is missing or no text")
+    return alg
+
+
+def _kid(header: dict[str, Any]) -> str | None:
+    if "kid" not in header:
+        return None
+    kid = header["kid"]
+    if not isinstance(kid, str) or len(kid) > MAX_KID_LENGTH:
+        raise malformed(f"the header's kid must be a text of at most {MAX_KID_LENGTH} characters")
+    return kid
