@@ -91,7 +91,7 @@ class _Server:
 @contextmanager
 def _server(target: str, site: Site) -> Iterator[_Server]:
     port = _free_port()
-    options = ["--interface", "wsgi", "--workers", "1", "--blocking-threads", "4", "--no-log"]
+    options = ["--interface", "wsgi", "--workers", "1", "--blocking-threads", "1", "--no-log"]
     process = subprocess.Popen(
         [sys.executable, "-m", "granian", *options, "--port", str(port), target],
         env={**os.environ, "EMBEDJWT_CONFIG": str(site.config)},

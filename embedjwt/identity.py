@@ -37,7 +37,7 @@ class Documents:
         return [(name, claims) for name, claims in named if claims is not None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class UpstreamSession:
     """The SSO session a person already has, as one session source verified it.
 
@@ -45,6 +45,7 @@ class UpstreamSession:
     ``ambient`` is true where the browser attaches the credential by itself (cookies, or headers a
     proxy derives from a cookie), so that the request needs protection against forgery.
     ``subject_prefix`` keeps the subjects of several sources apart.
+    Two sessions are never equal: what was decided about one is remembered for that one alone.
     """
 
     source: str

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 from embedjwt.admission import Admission
 from embedjwt.config import GrafanaTarget, Settings
 from embedjwt.config.secrets import read_secret
 from embedjwt.errors import RequestRefused
-from embedjwt.identity import UpstreamSession
+from embedjwt.identity import Identity, UpstreamSession
 from embedjwt.keys import KeyRing
 from embedjwt.keys.directory import DirectoryKeyStore
 from embedjwt.mapping import Mapper
@@ -30,6 +31,9 @@ class Service:
     admission: Admission
     issuer: TokenIssuer
     clock: Clock
+    _identities: WeakKeyDictionary[UpstreamSession, dict[str, Identity]] = field(
+        default_factory=WeakKeyDictionary, repr=False
+    )
 
     def target(self, name: str | None) -> GrafanaTarget:
         """The Grafana a caller means. Raises :class:`RequestRefused` for an unknown name."""
@@ -45,16 +49,28 @@ class Service:
 
     def token(self, session: UpstreamSession, target: GrafanaTarget) -> EmbedToken:
         """Map, admit, sign. Raises :class:`EmbedJWTError` where any of them refuses."""
-        identity = self.mapper.identity(
-            session.documents, target, subject_prefix=session.subject_prefix
-        )
-        self.admission.check(identity, session.documents)
         return self.issuer.issue(
-            identity,
+            self.admitted(session, target),
             audience=target.token_audience,
             ttl=self.settings.ttl(target),
             session_expires_at=session.expires_at,
         )
+
+    def admitted(self, session: UpstreamSession, target: GrafanaTarget) -> Identity:
+        """Who the session's person is for this Grafana, if they may have a token at all.
+
+        Mapping and admission depend on nothing but the session and the settings, so the answer is
+        kept as long as a source keeps the session. Refusals are found anew.
+        """
+        known = self._identities.setdefault(session, {})
+        identity = known.get(target.name)
+        if identity is None:
+            identity = self.mapper.identity(
+                session.documents, target, subject_prefix=session.subject_prefix
+            )
+            self.admission.check(identity, session.documents)
+            known[target.name] = identity
+        return identity
 
 
 def key_store(settings: Settings) -> DirectoryKeyStore:

@@ -85,16 +85,18 @@ class RemoteKeys:
         self._failure: str | None = None
 
     def current(self) -> KeySet:
-        """The set, at most ``MAX_AGE`` old where the provider answers.
+        """The set, at most twice ``MAX_AGE`` old where the provider answers.
 
         ``UpstreamUnavailable`` where there is no set, or only one older than ``MAX_STALE``.
         """
-        if self._keys is None or self._clock() - self._loaded_at >= MAX_AGE:
-            # While the provider is known to fail, old keys serve and nobody waits for new ones.
+        age = self._clock() - self._loaded_at
+        if self._keys is None or age >= MAX_AGE:
+            # A request waits for keys that it cannot do without, but never for a provider that is
+            # known to fail: then old keys serve, or the request fails at once.
             failing = self._failure is not None
             self._refresh(
                 unless_tried_within=RETRY_AFTER if failing else 0,
-                wait=self._keys is None or not failing,
+                wait=not failing and (self._keys is None or age >= 2 * MAX_AGE),
             )
         keys, failure = self._keys, self._failure
         if keys is None or self._clock() - self._loaded_at >= MAX_STALE:

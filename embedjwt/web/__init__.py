@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from flask import Flask
 
 from embedjwt.assets import static_dir
 from embedjwt.service import Service
 from embedjwt.sources import SourceChain
-from embedjwt.web import health, jwks, problems, tokens
+from embedjwt.web import health, jwks, problems
 from embedjwt.web.guard import OriginGuard, SafeAnswers
+from embedjwt.web.tokens import PATH, EmbedTokens
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
 def build_app(service: Service, sources: SourceChain) -> Flask:
-    """The Flask application that serves one configuration."""
+    """The application that serves one configuration: the token endpoint, and Flask for the rest."""
     app = Flask("embedjwt", static_folder=str(static_dir()), static_url_path="/static")
     app.config["MAX_CONTENT_LENGTH"] = service.settings.web.max_body_size
     problems.install(app)
     jwks.install(app, service)
     health.install(app, service)
+
     origins = OriginGuard(service.settings)
-    tokens.install(app, service, sources, origins)
-    shared = frozenset({tokens.PATH})
-    app.wsgi_app = SafeAnswers(app.wsgi_app, origins, shared_paths=shared)  # type: ignore[method-assign]
+    ahead = _ahead(EmbedTokens(service, sources, origins), app.wsgi_app)
+    app.wsgi_app = SafeAnswers(ahead, origins, shared_paths=frozenset({PATH}))  # type: ignore[method-assign]
     return app
+
+
+def _ahead(tokens: WSGIApplication, others: WSGIApplication) -> WSGIApplication:
+    """``tokens`` on its path, ``others`` on every other."""
+
+    def dispatch(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        app = tokens if environ.get("PATH_INFO") == PATH else others
+        return app(environ, start_response)
+
+    return dispatch

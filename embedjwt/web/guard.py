@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from flask import Request
+from werkzeug.wrappers import Request
 
 from embedjwt.config import Settings
 from embedjwt.errors import RequestRefused
@@ -68,10 +68,7 @@ class OriginGuard:
                 hint=f"source {session.source!r} rides on a cookie; call from a page on the list, "
                 "or from a backend with a bearer token",
             )
-        if request.mimetype != "application/json":
-            raise RequestRefused(
-                "send Content-Type: application/json", code="content_type_unsupported"
-            )
+        require_json(request)
 
     def headers(self, environ: WSGIEnvironment) -> Headers:
         """Lets a page on the list read the answer, refusals too (Fetch standard, CORS protocol)."""
@@ -90,6 +87,13 @@ class OriginGuard:
                 ("Access-Control-Max-Age", "600"),
             ]
         return allowed
+
+
+def require_json(request: Request) -> None:
+    """Refuses a body that is not announced as JSON. Raises :class:`RequestRefused`."""
+    announced: str = request.environ.get("CONTENT_TYPE", "")
+    if announced.partition(";")[0].strip().lower() != "application/json":
+        raise RequestRefused("send Content-Type: application/json", code="content_type_unsupported")
 
 
 class SafeAnswers:

@@ -7,9 +7,10 @@ import re
 import secrets
 from http import HTTPStatus
 
+import flask
 import structlog
-from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Request, Response
 
 from embedjwt.errors import EmbedJWTError
 
@@ -19,24 +20,42 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}"
 _log = structlog.get_logger("embedjwt.web")
 
 
-def install(app: Flask) -> None:
-    """Every error that leaves the application goes through here."""
-    app.register_error_handler(EmbedJWTError, _refusal)
-    app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(Exception, _failure)
+def install(app: flask.Flask) -> None:
+    """Every error of the Flask application leaves it through here."""
+
+    @app.errorhandler(Exception)
+    def answer(error: Exception) -> Response:
+        return answer_error(error, flask.request)
 
 
-def trace_id() -> str:
+def answer_error(error: Exception, request: Request) -> Response:
+    """The answer to a request that ended in an error, which is logged with its trace id."""
+    if isinstance(error, EmbedJWTError):
+        return _refusal(error, request)
+    if isinstance(error, HTTPException):
+        return _http_error(error, request)
+    _log.error(
+        "failed",
+        error=type(error).__name__,
+        path=request.path,
+        trace_id=trace_id(request),
+        exc_info=error,
+    )
+    detail = "something went wrong here; the log has the trace id"
+    return problem(request, 500, "internal_error", detail)
+
+
+def trace_id(request: Request) -> str:
     """The caller's trace id (W3C Trace Context section 3.2), or a new one for this request."""
-    if "trace_id" not in g:
+    known: str | None = request.environ.get("embedjwt.trace_id")
+    if known is None:
         match = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
-        g.trace_id = (
-            match.group(1) if match and match.group(1).strip("0") else secrets.token_hex(16)
-        )
-    return str(g.trace_id)
+        known = match[1] if match and match[1].strip("0") else secrets.token_hex(16)
+        request.environ["embedjwt.trace_id"] = known
+    return known
 
 
-def problem(status: int, code: str, detail: str) -> Response:
+def problem(request: Request, status: int, code: str, detail: str) -> Response:
     """One problem. On the JWKS path it is plain text: Grafana caches any JSON body as a key set."""
     if request.path == JWKS_PATH:
         answer = Response(f"{detail}\n", status=status, mimetype="text/plain")
@@ -47,7 +66,7 @@ def problem(status: int, code: str, detail: str) -> Response:
             "status": status,
             "code": code,
             "detail": detail,
-            "trace_id": trace_id(),
+            "trace_id": trace_id(request),
         }
         answer = Response(json.dumps(body), status=status, mimetype="application/problem+json")
     if status == HTTPStatus.UNAUTHORIZED:  # RFC 9110 section 15.5.2, RFC 6750 section 3
@@ -56,7 +75,7 @@ def problem(status: int, code: str, detail: str) -> Response:
     return answer
 
 
-def _refusal(error: EmbedJWTError) -> Response:
+def _refusal(error: EmbedJWTError, request: Request) -> Response:
     log = _log.error if error.status >= 500 else _log.info
     log(
         "refused",
@@ -64,23 +83,16 @@ def _refusal(error: EmbedJWTError) -> Response:
         detail=error.detail,
         hint=error.hint,
         path=request.path,
-        trace_id=trace_id(),
+        trace_id=trace_id(request),
     )
-    return problem(error.status, error.code, error.detail)
+    return problem(request, error.status, error.code, error.detail)
 
 
-def _http_error(error: HTTPException) -> Response:
+def _http_error(error: HTTPException, request: Request) -> Response:
     status = error.code or 500
     code = HTTPStatus(status).name.lower()
-    answer = problem(status, code, error.description or HTTPStatus(status).phrase)
+    answer = problem(request, status, code, error.description or HTTPStatus(status).phrase)
     for name, value in error.get_headers():  # Allow on 405, Retry-After, …
         if name.lower() not in ("content-type", "content-length"):
             answer.headers[name] = value
     return answer
-
-
-def _failure(error: Exception) -> Response:
-    _log.error(
-        "failed", error=type(error).__name__, path=request.path, trace_id=trace_id(), exc_info=error
-    )
-    return problem(500, "internal_error", "something went wrong here; the log knows the trace id")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from flask import Flask, Request, Response, request
+from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.wrappers import Request
 
 from embedjwt.config import GrafanaTarget
 from embedjwt.errors import RequestRefused
@@ -14,28 +16,51 @@ from embedjwt.grafana.urls import PanelRequest, panel_url
 from embedjwt.service import Service
 from embedjwt.sources import SourceChain
 from embedjwt.tokens import EmbedToken
-from embedjwt.web.guard import OriginGuard
+from embedjwt.web.guard import OriginGuard, require_json
+from embedjwt.web.problems import answer_error
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 PATH = "/v1/embed-token"
 
 _log = structlog.get_logger("embedjwt.tokens")
 
 
-def install(app: Flask, service: Service, sources: SourceChain, guard: OriginGuard) -> None:
-    """Adds the embed-token endpoint."""
+class EmbedTokens:
+    """The endpoint, as a WSGI application of its own.
 
-    @app.route(PATH, methods=["OPTIONS"], provide_automatic_options=False)
-    def preflight() -> Response:
-        return Response(status=204)
+    Every panel of every page asks here again and again, and Flask's routing and contexts cost as
+    much as the signature.
+    """
 
-    @app.post(PATH, provide_automatic_options=False)
-    def embed_token() -> Response:
-        guard.check(request)
-        now = int(service.clock())
-        session = sources.session(request, now)
-        guard.check_forgery(request, session)
-        target, panel = _parse(request, service)
-        token = service.token(session, target)
+    def __init__(self, service: Service, sources: SourceChain, guard: OriginGuard) -> None:
+        self._service = service
+        self._sources = sources
+        self._guard = guard
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        request = Request(environ)
+        try:
+            if request.method == "OPTIONS":
+                start_response("204 No Content", [])
+                return []
+            if request.method != "POST":
+                raise MethodNotAllowed(["POST", "OPTIONS"])
+            body = self._token(request).encode()
+        except Exception as error:
+            return answer_error(error, request)(environ, start_response)
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        start_response("200 OK", headers)
+        return [body]
+
+    def _token(self, request: Request) -> str:
+        self._guard.check(request)
+        now = int(self._service.clock())
+        session = self._sources.session(request, now)
+        self._guard.check_forgery(request, session)
+        target, panel = self._parse(request)
+        token = self._service.token(session, target)
         _log.debug(
             "token_issued",
             source=session.source,
@@ -43,30 +68,29 @@ def install(app: Flask, service: Service, sources: SourceChain, guard: OriginGua
             kid=token.kid,
             jti=token.claims["jti"],
         )
-        return Response(_body(token, target, panel, now), content_type="application/json")
+        return _answer(token, target, panel, now)
+
+    def _parse(self, request: Request) -> tuple[GrafanaTarget, PanelRequest | None]:
+        body = _json_object(request, self._service.settings.web.max_body_size)
+        unknown = sorted(body.keys() - {"grafana", "panel"})
+        if unknown:
+            raise RequestRefused(
+                f"unknown field {unknown[0][:40]!r}; the body may hold 'grafana' and 'panel'"
+            )
+        name, panel = body.get("grafana"), body.get("panel")
+        if name is not None and not isinstance(name, str):
+            raise RequestRefused("'grafana' must be the name of a configured Grafana, as a string")
+        if panel is not None and not isinstance(panel, dict):
+            raise RequestRefused('\'panel\' must be an object such as {"dashboard": …, "panel": …}')
+        target = self._service.target(name)
+        return target, None if panel is None else PanelRequest.parse(panel)
 
 
-def _parse(request: Request, service: Service) -> tuple[GrafanaTarget, PanelRequest | None]:
-    body = _json_object(request)
-    unknown = sorted(body.keys() - {"grafana", "panel"})
-    if unknown:
-        raise RequestRefused(
-            f"unknown field {unknown[0][:40]!r}; the body may hold 'grafana' and 'panel'"
-        )
-    name, panel = body.get("grafana"), body.get("panel")
-    if name is not None and not isinstance(name, str):
-        raise RequestRefused("'grafana' must be the name of a configured Grafana, as a string")
-    if panel is not None and not isinstance(panel, dict):
-        raise RequestRefused('\'panel\' must be an object such as {"dashboard": …, "panel": …}')
-    return service.target(name), None if panel is None else PanelRequest.parse(panel)
-
-
-def _json_object(request: Request) -> dict[str, Any]:
-    data = request.get_data(cache=False)
+def _json_object(request: Request, limit: int) -> dict[str, Any]:
+    data = _read(request, limit)
     if not data:
         return {}
-    if request.mimetype != "application/json":
-        raise RequestRefused("send Content-Type: application/json", code="content_type_unsupported")
+    require_json(request)
     try:
         body = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -76,7 +100,19 @@ def _json_object(request: Request) -> dict[str, Any]:
     return body
 
 
-def _body(token: EmbedToken, target: GrafanaTarget, panel: PanelRequest | None, now: int) -> str:
+def _read(request: Request, limit: int) -> bytes:
+    """The body, at most ``limit`` bytes of it; a length that is announced is not exceeded."""
+    length = request.content_length
+    if length is None:
+        request.max_content_length = limit
+        return request.get_data(cache=False)
+    if length > limit:
+        raise RequestEntityTooLarge
+    data: bytes = request.environ["wsgi.input"].read(length)
+    return data
+
+
+def _answer(token: EmbedToken, target: GrafanaTarget, panel: PanelRequest | None, now: int) -> str:
     answer: dict[str, Any] = {
         "token": token.token,
         "token_type": "JWT",
