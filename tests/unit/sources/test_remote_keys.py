@@ -44,6 +44,14 @@ def refusal(sources, text: str = "", now: int = kit.NOW) -> str:
     return refused.value.code
 
 
+def refused_as(sources) -> str | None:
+    try:
+        accepted(sources)
+    except (SessionRefused, UpstreamUnavailable) as error:
+        return error.code
+    return None
+
+
 def eventually(condition) -> bool:
     """Waits, for a second at most, for what another thread is about to do."""
     for _ in range(100):
@@ -85,14 +93,26 @@ def test_unknown_kids_cannot_hammer_the_provider(chain, remote, provider, clock)
     assert provider.count() == 1 + 3
 
 
-def test_removed_key_is_forgotten_with_the_next_fetch(chain, remote, provider, clock):
+def test_old_keys_serve_while_new_ones_come(chain, remote, provider, clock):
     provider.publishes(FIRST, SECOND)
     sources = chain(remote)
     assert accepted(sources)
     provider.publishes(SECOND)
     clock.seconds += MAX_AGE - 1
     assert accepted(sources)
+    assert provider.count() == 1
     clock.seconds += 1
+    assert accepted(sources)
+    assert eventually(lambda: refused_as(sources) == "key_unknown")
+    assert provider.count() == 2
+
+
+def test_nobody_uses_keys_older_than_twice_their_age(chain, remote, provider, clock):
+    provider.publishes(FIRST, SECOND)
+    sources = chain(remote)
+    assert accepted(sources)
+    provider.publishes(SECOND)
+    clock.seconds += 2 * MAX_AGE
     assert refusal(sources) == "key_unknown"
 
 
@@ -101,7 +121,7 @@ def test_empty_set_is_an_answer(chain, remote, provider, clock):
     sources = chain(remote)
     assert accepted(sources)
     provider.publishes()
-    clock.seconds += MAX_AGE
+    clock.seconds += 2 * MAX_AGE
     assert refusal(sources) == "key_unknown"
 
 
@@ -110,10 +130,11 @@ def test_seen_token_is_forgotten_when_keys_change(chain, remote, provider, clock
     sources = chain(remote)
     request = kit.bearer(kit.token())
     first = sources.session(request, kit.NOW)
-    clock.seconds += MAX_AGE
+    clock.seconds += 2 * MAX_AGE
     assert sources.session(request, kit.NOW) is first  # fetched again, and nothing changed
+    assert provider.count() == 2
     provider.publishes(FIRST)
-    clock.seconds += MAX_AGE
+    clock.seconds += 2 * MAX_AGE
     assert sources.session(request, kit.NOW) is not first
 
 
@@ -122,7 +143,7 @@ def test_outage_keeps_old_keys_for_a_day(chain, remote, provider, clock):
     sources = chain(remote)
     assert accepted(sources)
     provider.answers_json({"error": "down"}, status=500)
-    clock.seconds += MAX_AGE
+    clock.seconds += 2 * MAX_AGE
     assert accepted(sources)
     assert provider.count() == 2
     clock.seconds += RETRY_AFTER - 1
@@ -143,7 +164,9 @@ def test_provider_that_comes_back_is_used_again(chain, remote, provider, clock):
     assert refusal(sources) == "upstream_unavailable"
     assert provider.count() == 1
     clock.seconds += RETRY_AFTER
-    assert accepted(sources)
+    # Nobody waits for a provider that failed; whoever asks starts the next attempt.
+    assert refusal(sources) == "upstream_unavailable"
+    assert eventually(lambda: refused_as(sources) is None)
 
 
 def test_one_fetch_serves_all_that_wait(chain, remote, provider):
