@@ -41,9 +41,9 @@ def node_package() -> Callable[[str], Path]:
     return find
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def chromium() -> str:
-    """The path of a real Chromium."""
+    """The path of a real Chromium; skips or fails where there is none."""
     path = shutil.which("chromium") or shutil.which("google-chrome") or ""
     need("chromium", bool(path), "apt install chromium")
     return path

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
+from socket import SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET
 
 import click
 
 from embedjwt.cli.common import config_option, refusals_shown, warn
 from embedjwt.config import load_settings, warnings
 from embedjwt.config.environment import CONFIG_FILE, SERVE_THREADS
+from embedjwt.errors import EmbedJWTError
 
 
 @click.command()
@@ -59,6 +62,7 @@ def command(
     # What would fail in a worker fails here first, once, with a text for a person.
     build_service(settings).keys.signing_key()
     build_sources(settings)
+    _must_be_free(host, port)
     if config is not None:
         os.environ[CONFIG_FILE] = str(config.absolute())  # the workers read it again
     os.environ[SERVE_THREADS] = str(threads)
@@ -80,3 +84,18 @@ def command(
         respawn_failed_workers=True,
         workers_kill_timeout=30,
     ).serve()
+
+
+def _must_be_free(host: str, port: int) -> None:
+    """Tells of an address that cannot be used, before workers fail at it one by one."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise EmbedJWTError(
+            f"cannot listen on {host}:{port}: {error.strerror}",
+            hint="stop what listens there, or choose another --host or --port",
+            code="address_unusable",
+        ) from error

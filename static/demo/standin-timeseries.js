@@ -53,7 +53,9 @@ function timeAxis(start, end, x, plot, height) {
   const nodes = [];
   for (let time = Math.ceil(start / step) * step; time <= end; time += step) {
     nodes.push(svg("line", { class: "grid", x1: x(time), x2: x(time), y1: TOP, y2: TOP + plot.height }));
-    nodes.push(svg("text", { class: "tick", x: x(time), y: height - 4, "text-anchor": "middle" }, clock(time, step)));
+    // Beside the right edge a centred label would be cut off.
+    const anchor = x(end) - x(time) < 24 ? "end" : "middle";
+    nodes.push(svg("text", { class: "tick", x: x(time), y: height - 4, "text-anchor": anchor }, clock(time, step)));
   }
   return nodes;
 }
