@@ -13,7 +13,7 @@ from embedjwt.cli.common import (
     json_option,
     print_json,
     refusals_shown,
-    tick,
+    ticks,
     warn,
 )
 from embedjwt.config import load_settings, warnings
@@ -44,10 +44,16 @@ def command(*, config: Path | None, as_json: bool) -> None:
         print_json({"ok": True, "warnings": concerns, "kid": kid})
         return
     sources = ", ".join(f"{source.name} ({source.type})" for source in settings.source)
-    tick(True, "configuration", settings.issuer)
-    tick(True, "keys", f"{settings.keys.directory}, signing with {kid}")
-    tick(True, "session sources", sources)
-    for target in settings.grafana:
-        tick(True, f"grafana {target.name}", f"{target.url}, tokens live {settings.ttl(target)} s")
+    ticks(
+        [
+            (True, "configuration", settings.issuer),
+            (True, "keys", f"{settings.keys.directory}, signing with {kid}"),
+            (True, "session sources", sources),
+            *(
+                (True, f"grafana {t.name}", f"{t.url}, tokens live {settings.ttl(t)} s")
+                for t in settings.grafana
+            ),
+        ]
+    )
     for concern in concerns:
         warn(concern)

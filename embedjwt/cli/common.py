@@ -16,6 +16,7 @@ from embedjwt.errors import EmbedJWTError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_WIDEST = 60  # characters; longer texts would push every detail off the screen
 _MAX_FILE = 4 * 1024 * 1024
 
 config_option = click.option(
@@ -111,10 +112,21 @@ def heading(text: str) -> None:
     click.echo(click.style(text, bold=True))
 
 
-def tick(ok: bool, text: str, detail: str = "") -> None:
-    """One checked thing: ✓ or ✗, aligned."""
-    mark = click.style("✓", fg="green") if ok else click.style("✗", fg="red", bold=True)
-    click.echo(f"  {mark} {text}" + (f"  {click.style(detail, dim=True)}" if detail else ""))
+def tick(ok: bool | None, text: str, detail: str = "") -> None:
+    """One checked thing: ✓, ✗, or a dot where there was nothing to check."""
+    marks = {
+        True: click.style("✓", fg="green"),
+        False: click.style("✗", fg="red", bold=True),
+        None: click.style("·", dim=True),
+    }
+    click.echo(f"  {marks[ok]} {text}" + (f"  {click.style(detail, dim=True)}" if detail else ""))
+
+
+def ticks(rows: Sequence[tuple[bool | None, str, str]]) -> None:
+    """Several checked things, their details aligned where the texts are not too long."""
+    width = max((len(text) for _, text, _ in rows if len(text) <= _WIDEST), default=0)
+    for ok, text, detail in rows:
+        tick(ok, f"{text:<{width}}" if detail else text, detail)
 
 
 def warn(text: str) -> None:

@@ -21,6 +21,7 @@ from embedjwt.cli.common import (
     refusals_shown,
     settings_and_target,
     tick,
+    ticks,
     usage_error,
 )
 from embedjwt.identity import Documents, VerifiedClaims
@@ -86,10 +87,14 @@ def _show(answer: dict[str, Any]) -> None:
     heading("\nToken claims")
     pairs([(name, _text(value)) for name, value in answer["claims"].items()] or [("–", "")])
     heading("\nHow each value was found")
-    for step in answer["trace"]:
-        found = step["error"] or _text(step["value"])
-        place = " · ".join(part for part in (step["document"], step["expression"]) if part)
-        tick(not step["error"], f"{step['attribute']:<10} {found}", place)
+    ticks([_trace_row(step) for step in answer["trace"]])
+
+
+def _trace_row(step: dict[str, Any]) -> tuple[bool | None, str, str]:
+    found = step["error"] or _text(step["value"])
+    place = " · ".join(part for part in (step["document"], step["expression"]) if part)
+    ok = False if step["error"] else (True if step["value"] else None)
+    return ok, f"{step['attribute']:<11} {found}", place
 
 
 def _show_cases(report: dict[str, Any]) -> None:

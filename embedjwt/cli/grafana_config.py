@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +16,8 @@ from embedjwt.cli.common import (
     settings_and_target,
     warn,
 )
-from embedjwt.grafana.versions import LATEST
+from embedjwt.errors import RequestRefused
+from embedjwt.grafana.versions import LATEST, parse_version
 
 
 class Version(click.ParamType[tuple[int, int]]):
@@ -33,20 +33,17 @@ class Version(click.ParamType[tuple[int, int]]):
     ) -> tuple[int, int]:
         if isinstance(value, tuple):
             return value
-        match = re.fullmatch(r"v?(\d{1,3})\.(\d{1,3})(\.\S*)?", value)
-        if match is None:
-            self.fail(f"{value!r} is not a version; write it as 12.1", param, ctx)
-        version = int(match[1]), int(match[2])
-        if version < (8, 0):
-            self.fail("Grafana takes JWTs since 8.0; older ones cannot be served", param, ctx)
-        return version
+        try:
+            return parse_version(value)
+        except RequestRefused as error:
+            self.fail(error.detail, param, ctx)
 
 
 version_option = click.option(
     "--grafana-version",
     type=Version(),
-    default=LATEST,
-    show_default="{}.{}".format(*LATEST),
+    default="{}.{}".format(*LATEST),
+    show_default=True,
     help="The Grafana that will read it.",
 )
 

@@ -14,6 +14,8 @@ from embedjwt.config import load_settings, warnings
 from embedjwt.config.environment import CONFIG_FILE, SERVE_THREADS
 from embedjwt.errors import EmbedJWTError
 
+_PEM = click.Path(path_type=Path, exists=True, dir_okay=False)
+
 
 @click.command()
 @config_option
@@ -33,8 +35,8 @@ from embedjwt.errors import EmbedJWTError
     show_default=True,
     help="Threads per process; more of them cost throughput.",
 )
-@click.option("--tls-cert", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--tls-key", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--tls-cert", type=_PEM, help="Certificate chain, PEM.")
+@click.option("--tls-key", type=_PEM, help="Its private key, PEM.")
 @refusals_shown
 def command(
     *,

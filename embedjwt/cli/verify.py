@@ -18,7 +18,7 @@ from embedjwt.cli.common import (
     print_json,
     read_json,
     refusals_shown,
-    tick,
+    ticks,
     usage_error,
 )
 from embedjwt.cli.grafana_config import version_option
@@ -104,8 +104,7 @@ def _orgs(pairs: tuple[str, ...]) -> dict[str, int]:
 
 
 def _show(verdict: Verdict) -> None:
-    for step in verdict.steps:
-        tick(step.ok, step.text, step.source)
+    ticks([(step.ok, step.text, step.source) for step in verdict.steps])
     heading("\n" + ("Grafana accepts it" if verdict.accepted else f"Refused: {verdict.reason}"))
     if not verdict.accepted:
         click.echo(f"  {verdict.detail}")

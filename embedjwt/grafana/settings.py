@@ -213,7 +213,8 @@ def _warnings(
         yield 'mode = "url" needs Grafana 9.1 (url_login): use mode = "gateway" here.'
     if not has_key("auto_sign_up", version):
         yield "Before Grafana 8.4 nobody is signed up by a token: create the users beforehand."
-    yield "Grafana Cloud has no JWT authentication."
+    if (urlsplit(target.url).hostname or "").endswith(".grafana.net"):
+        yield "Grafana Cloud has no JWT authentication: this works with a Grafana of your own."
 
 
 def _go_duration(seconds: int) -> str:

@@ -218,10 +218,17 @@ def test_losses(version, mapping, fields):
     assert all(sentence.endswith(".") for _, sentence in losses)
 
 
+def test_no_warning_without_a_reason():
+    assert printed().warnings == ()
+
+
+def test_grafana_cloud_is_told_apart():
+    assert "Grafana Cloud" in printed(url="https://acme.grafana.net").warnings[0]
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({}, "Grafana Cloud"),
         ({"issuer": "http://localhost:8000"}, "app_mode = development"),
         ({"jwks": "file"}, "at start only"),
         ({"mode": "gateway"}, "X-JWT-Assertion on every request"),
@@ -233,3 +240,14 @@ def test_warnings(more, words):
     others = printed().warnings if more else ()
 
     assert words in "\n".join(w for w in printed(**more).warnings if w not in others)
+
+
+def test_keys_over_http_come_with_development_mode():
+    ini, env, helm = (
+        printed(issuer="http://localhost:8000", format=format).text
+        for format in ("ini", "env", "helm")
+    )
+    assert read_ini(ini).app_mode == "development"
+    assert "\nGF_DEFAULT_APP_MODE=development\n" in env
+    assert helm.index('\n  app_mode: "development"\n') < helm.index("\n  auth.jwt:")
+    assert read_ini(printed().text).app_mode == "production"
