@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from embedjwt.admission import Admission
-from embedjwt.config import GrafanaTarget, Settings
+from embedjwt.config import GrafanaTarget, Settings, warnings
 from embedjwt.config.secrets import read_secret
 from embedjwt.errors import RequestRefused
 from embedjwt.identity import Identity, UpstreamSession
 from embedjwt.keys import KeyRing
 from embedjwt.keys.directory import DirectoryKeyStore
 from embedjwt.mapping import Mapper
+from embedjwt.mapping.orgs import parse_org_mapping
 from embedjwt.tokens import EmbedToken, TokenIssuer
 
 Clock = Callable[[], float]
@@ -71,6 +72,19 @@ class Service:
             self.admission.check(identity, session.documents)
             known[target.name] = identity
         return identity
+
+    def concerns(self) -> list[str]:
+        """What an operator should hear at every start: allowed, but risky or of no effect."""
+        found = warnings(self.settings)
+        strict = self.settings.mapping.role_attribute_strict
+        for target in self.settings.grafana:
+            entries = self.settings.mapping.org_mapping
+            for entry, problem in parse_org_mapping(entries, target.orgs, strict=strict).problems:
+                found.append(f"org_mapping {entry!r}, for grafana {target.name!r}: {problem}")
+        due = [key.retires_at for key in self.keys.current.ring.in_state("active")]
+        if any(at is not None and at < self.clock() for at in due):
+            found.append("the signing key is older than [keys] rotate_every")
+        return found
 
 
 def key_store(settings: Settings) -> DirectoryKeyStore:

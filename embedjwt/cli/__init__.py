@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 import click
@@ -45,13 +46,18 @@ class _LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="embedjwt")
-def cli() -> None:
+@click.option("--config", type=click.Path(dir_okay=False), hidden=True, help="For every command.")
+def cli(config: str | None) -> None:
     """Turns the SSO session a person already has into a short-lived JWT that Grafana accepts.
 
     \b
     New here?      embedjwt demo
     Setting up?    embedjwt init, then embedjwt check, then embedjwt serve
     """
+    if config is not None:
+        from embedjwt.config.environment import CONFIG_FILE
+
+        os.environ[CONFIG_FILE] = config
 
 
 def main(**options: Any) -> None:

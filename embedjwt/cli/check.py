@@ -16,7 +16,7 @@ from embedjwt.cli.common import (
     ticks,
     warn,
 )
-from embedjwt.config import load_settings, warnings
+from embedjwt.config import load_settings
 from embedjwt.errors import EmbedJWTError
 
 
@@ -39,7 +39,7 @@ def command(*, config: Path | None, as_json: bool) -> None:
             print_json({"ok": False, "error": error_json(error)})
             sys.exit(1)
         raise
-    concerns = warnings(settings)
+    concerns = service.concerns()
     if as_json:
         print_json({"ok": True, "warnings": concerns, "kid": kid})
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from embedjwt.errors import EmbedJWTError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_JWT = re.compile(r"[\w-]{8,}\.[\w-]{8,}\.[\w-]*$")
 _WIDEST = 60  # characters; longer texts would push every detail off the screen
 _MAX_FILE = 4 * 1024 * 1024
 
@@ -74,6 +76,8 @@ def read_json(path: str | None) -> Any:
     """The JSON in a file (``-`` is standard input); ``None`` where no file was named."""
     if path is None:
         return None
+    if _JWT.match(path):
+        usage_error("name a file, not the token itself: a command line is no place for tokens")
     try:
         with click.open_file(path, encoding="utf-8") as file:
             text = file.read(_MAX_FILE + 1)
@@ -81,6 +85,8 @@ def read_json(path: str | None) -> Any:
         usage_error(f"cannot read {path}: {error}")
     if len(text) > _MAX_FILE:
         usage_error(f"{path} is larger than {_MAX_FILE // 1024 // 1024} MiB")
+    if _JWT.match(text.strip()):
+        usage_error(f"{path} holds a JWT; give its claims, the decoded middle part, as JSON")
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

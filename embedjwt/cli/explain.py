@@ -58,10 +58,10 @@ def command(
         if id_token or userinfo or access_token:
             usage_error("--cases brings its own claims; leave the other files out")
         listed = read_json(cases)
-        if not isinstance(listed, list):
-            usage_error(f"{cases} must hold a JSON list of cases")
+        if not isinstance(listed, list) or not listed:
+            usage_error(f"{cases} must hold a JSON list of cases, at least one")
         report = run_cases(settings, target, listed).as_json()
-        print_json(report) if as_json else _show_cases(report)
+        print_json(report) if as_json else _show_cases(report, listed)
         sys.exit(1 if report["failed"] else 0)
     if not (id_token or userinfo or access_token):
         usage_error("name at least one of --id-token, --userinfo, --access-token, or --cases")
@@ -97,9 +97,18 @@ def _trace_row(step: dict[str, Any]) -> tuple[bool | None, str, str]:
     return ok, f"{step['attribute']:<11} {found}", place
 
 
-def _show_cases(report: dict[str, Any]) -> None:
-    for case in report["cases"]:
-        tick(case["ok"], case["name"], "" if case["ok"] else f"got {_text(case['got'])}")
+def _show_cases(report: dict[str, Any], listed: list[Any]) -> None:
+    for case, told in zip(report["cases"], listed, strict=True):
+        tick(case["ok"], case["name"])
+        if case["ok"]:
+            continue
+        got = case["got"]
+        if "error" in got:
+            click.echo(f"      {got['error']}")
+            continue
+        for field, expected in told["expect"].items():
+            if got[field] != expected:
+                click.echo(f"      {field}: expected {_text(expected)}, got {_text(got[field])}")
     click.echo(f"\n{report['passed']} passed, {report['failed']} failed")
 
 

@@ -42,7 +42,9 @@ def command(*, directory: Path, as_json: bool) -> None:
     tick(True, str(file), "written" if wrote_file else "was there, kept")
     tick(True, f"{settings.keys.directory}/", "first keys made" if made_keys else "was there, kept")
     heading("\nNext")
-    click.echo(f"  1. edit {file}: your issuer, session source and Grafana")
+    if directory != Path():
+        click.echo(f"  0. cd {directory}")
+    click.echo(f"  1. edit {file.name}: your issuer, session source and Grafana")
     click.echo("  2. embedjwt check            is it right?")
     click.echo("  3. embedjwt grafana-config   what to paste into grafana.ini")
     click.echo("  4. embedjwt serve")
@@ -71,7 +73,7 @@ def _make_keys(store: DirectoryKeyStore, settings: Settings) -> bool:
             rotate_every=settings.keys.rotate_every,
         )
     except KeysUnavailable as error:
-        if error.code != "keys_exist":
+        if error.code != "keys_exist" or not store.ring_file.exists():
             raise
         return False
     return True

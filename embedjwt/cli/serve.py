@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 from pathlib import Path
 from socket import SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET
 
 import click
 
 from embedjwt.cli.common import config_option, refusals_shown, warn
-from embedjwt.config import load_settings, warnings
+from embedjwt.config import load_settings
 from embedjwt.config.environment import CONFIG_FILE, SERVE_THREADS
 from embedjwt.errors import EmbedJWTError
 
@@ -59,12 +60,15 @@ def command(
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together")
     settings = load_settings(config)
-    for concern in warnings(settings):
-        warn(concern)
     # What would fail in a worker fails here first, once, with a text for a person.
-    build_service(settings).keys.signing_key()
+    service = build_service(settings)
+    service.keys.signing_key()
     build_sources(settings)
-    _must_be_free(host, port)
+    for concern in service.concerns():
+        warn(concern)
+    _check_address(host, port)
+    if tls_cert is not None and tls_key is not None:
+        _check_certificate(tls_cert, tls_key)
     if config is not None:
         os.environ[CONFIG_FILE] = str(config.absolute())  # the workers read it again
     os.environ[SERVE_THREADS] = str(threads)
@@ -88,7 +92,18 @@ def command(
     ).serve()
 
 
-def _must_be_free(host: str, port: int) -> None:
+def _check_certificate(certificate: Path, key: Path) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:
+        raise EmbedJWTError(
+            f"{certificate} and {key} cannot be used for TLS",
+            hint=f"they must be PEM, belong together, and the key unencrypted ({error})",
+            code="certificate_unusable",
+        ) from error
+
+
+def _check_address(host: str, port: int) -> None:
     """Tells of an address that cannot be used, before workers fail at it one by one."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=SOCK_STREAM)[0]

@@ -60,7 +60,7 @@ def _put(node: Any, path: tuple[str, ...], value: Any) -> None:
     head, rest = path[0], path[1:]
     if isinstance(node, list):
         if not head.isdecimal() or int(head) > min(len(node), _MAX_TABLES):
-            raise LookupError(f"expected a number up to {len(node)} where it says {head!r}")
+            raise LookupError(f"{head!r} should be the table's number, at most {len(node)} here")
         if int(head) == len(node):
             node.append({})
         if rest:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
-import types
-import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +12,18 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from embedjwt.config.environment import CONFIG_FILE, overlay
-from embedjwt.config.model import CookieSource, JwtSource, ProxySource, Section, Settings
+from embedjwt.config.model import (
+    CookieSource,
+    JwtSource,
+    ProxySource,
+    Section,
+    Settings,
+)
 from embedjwt.config.problems import ConfigError, Problem
+from embedjwt.config.unknown import SECTIONS, inner_model, what_was_meant
 
 DEFAULT_FILE = "embedjwt.toml"
 
-_SECTIONS = ("token", "keys", "mapping", "admission", "web")
 _SOURCES: dict[str, type[Section]] = {
     "jwt": JwtSource,
     "proxy": ProxySource,
@@ -43,7 +46,7 @@ def parse_settings(
 ) -> Settings:
     """The settings from tables already read; see :func:`load_settings`."""
     merged, origins, problems = overlay(raw, environ)
-    for section in _SECTIONS:
+    for section in SECTIONS:
         merged.setdefault(section, {})
     web = merged["web"]
     context = {
@@ -64,18 +67,21 @@ def parse_settings(
 def _read(file: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     """The file's tables; none where it is missing but the environment alone says enough."""
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        return tomllib.loads(file.read_text("utf-8-sig"))
     except FileNotFoundError as error:
         if "EMBEDJWT_ISSUER" in environ:
             return {}
         problem = Problem(
-            str(file), "there is no such file", "run 'embedjwt init' to write one, or name it"
+            str(file),
+            "there is no such file",
+            "name yours with --config; 'embedjwt init' writes a new one",
         )
         raise ConfigError([problem], origin=str(file)) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([Problem(str(file), f"cannot be read: {error}")]) from error
     except tomllib.TOMLDecodeError as error:
-        problem = Problem(str(file), f"is not valid TOML: {error}", "see https://toml.io/en/v1.0.0")
+        fix = "texts need quotes: ttl = \"5m\"; JMESPath is best between three: '''…'''"
+        problem = Problem(str(file), f"is not valid TOML: {error}", fix)
         raise ConfigError([problem], origin=str(file)) from error
 
 
@@ -88,10 +94,7 @@ def _problem(detail: ErrorDetails, origins: dict[tuple[str, ...], str]) -> Probl
     fix = f"set by {variable}" if variable else ""
     if detail["type"] == "extra_forbidden":
         message = "there is no such key"
-        near = _nearest(path[-1], model.model_fields)
-        fix = (f"did you mean {near!r}?" if near else f"known: {_known(model)}") + (
-            f" ({fix})" if fix else ""
-        )
+        fix = what_was_meant(path[-1], model) + (f" ({fix})" if fix else "")
     return Problem(key, message, fix)
 
 
@@ -106,18 +109,8 @@ def _locate(location: tuple[int | str, ...]) -> tuple[type[BaseModel], list[str]
         path.append(str(part))
         last = index == len(location) - 1
         if not last and isinstance(part, str) and part in getattr(model, "model_fields", {}):
-            model = _inner_model(model.model_fields[part].annotation) or model
+            model = inner_model(model.model_fields[part].annotation) or model
     return model, path
-
-
-def _inner_model(annotation: Any) -> type[BaseModel] | None:
-    """The one table type inside an annotation such as ``tuple[GrafanaTarget, ...]``."""
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return annotation if issubclass(annotation, BaseModel) else None
-    for argument in typing.get_args(annotation):
-        if found := _inner_model(argument):
-            return found
-    return None
 
 
 def _sentence(detail: ErrorDetails) -> str:
@@ -136,13 +129,4 @@ def _sentence(detail: ErrorDetails) -> str:
         case "greater_than_equal":
             return f"must be at least {detail['ctx']['ge']}"
     text = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return text[:1].lower() + text[1:]
-
-
-def _nearest(word: str, known: Iterable[str]) -> str | None:
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return close[0] if close else None
-
-
-def _known(model: type[BaseModel]) -> str:
-    return ", ".join(model.model_fields)
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]

@@ -1,7 +1,8 @@
 """The commented file that ``embedjwt init`` writes. Every key is in it; a test holds it to that."""
 
 TEMPLATE = """\
-# embedjwt.toml: what each key means, and its default.
+# embedjwt.toml: what each key means. A commented key shows its default; where it says "e.g.", the
+# default is empty, and this is an example.
 # Every key is also an environment variable: issuer is EMBEDJWT_ISSUER, ttl of [token] is
 # EMBEDJWT_TOKEN__TTL, url of the first [[grafana]] is EMBEDJWT_GRAFANA__0__URL.
 # Durations are seconds, or texts such as "5m", "1h", "30d". Relative paths count from this file.
@@ -27,8 +28,8 @@ issuer = "http://localhost:8080"
 # ES256 (fast, and accepted by every Grafana), ES384, RS256, PS256 or EdDSA.
 # algorithm = "ES256"
 # Encrypts the private keys on disk.
-# passphrase_file = "/run/secrets/embedjwt-passphrase"
-# passphrase = ""
+# passphrase_file = "/run/secrets/embedjwt-passphrase"  # e.g.
+# passphrase = "a long passphrase"  # e.g.
 # How long a key is meant to sign; 0 = until someone rotates it.
 # rotate_every = "30d"
 # How long Grafana may keep our key set: its cache_ttl, which 'embedjwt grafana-config' prints.
@@ -44,17 +45,17 @@ type = "jwt"
 # name = "jwt"
 # Where the token is: a header (Authorization takes "Bearer …"), or a cookie.
 # header = "Authorization"
-# cookie = "id_token"
+# cookie = "id_token"  # e.g.
 # The tokens' iss, to the character; without another place for keys, also where they are
 # looked up (discovery).
 issuer = "https://idp.example.com"
 # The tokens' aud must name one of these.
 audience = ["my-client-id"]
 # Other places for keys, one at most.
-# jwks_url = "https://idp.example.com/jwks"
-# key_file = "upstream.pub.pem"
-# secret_file = "upstream.secret"
-# secret = ""
+# jwks_url = "https://idp.example.com/jwks"  # e.g.
+# key_file = "upstream.pub.pem"  # e.g.
+# secret_file = "upstream.secret"  # e.g.
+# secret = "at least 32 bytes"  # e.g.
 # algorithms = ["RS256", "ES256"]
 # Claims a token must have.
 # require = ["exp", "sub"]
@@ -62,22 +63,22 @@ audience = ["my-client-id"]
 # leeway = "60s"
 # How long the provider may take to answer.
 # timeout = "5s"
-# tls_client_ca = "provider-ca.pem"
+# tls_client_ca = "provider-ca.pem"  # e.g.
 # tls_skip_verify_insecure = false
 # Put before every sub, so that two sources never call two people by one sub.
-# subject_prefix = ""
+# subject_prefix = "crm:"  # e.g.
 
 # Identity headers from a reverse proxy that signs people in. Needs [web] trusted_proxies.
 # [[source]]
 # type = "proxy"
 # "oauth2-proxy", "authelia" or "authentik"; or name the headers.
-# preset = "oauth2-proxy"
-# subject_header = "X-Auth-Request-User"
-# user_header = "X-Auth-Request-Preferred-Username"
-# email_header = "X-Auth-Request-Email"
-# name_header = "X-Auth-Request-Name"
-# groups_header = "X-Auth-Request-Groups"
-# groups_separator = ","
+# preset = "oauth2-proxy"  # e.g.
+# subject_header = "X-Auth-Request-User"  # e.g.
+# user_header = "X-Auth-Request-Preferred-Username"  # e.g.
+# email_header = "X-Auth-Request-Email"  # e.g.
+# name_header = "X-Auth-Request-Name"  # e.g.
+# groups_header = "X-Auth-Request-Groups"  # e.g.
+# groups_separator = ","  # e.g.
 
 # The signed session cookie of a host application.
 # [[source]]
@@ -86,8 +87,8 @@ audience = ["my-client-id"]
 # "flask": Flask's own session; "itsdangerous": any URLSafeTimedSerializer.
 # format = "flask"
 # The host application's keys, newest last: a file with one a line, or a list.
-# secret_keys_file = "/run/secrets/flask-secret-keys"
-# secret_keys = []
+# secret_keys_file = "/run/secrets/flask-secret-keys"  # e.g.
+# secret_keys = ["the SECRET_KEY"]  # e.g.
 # Only where the host application changed them:
 # salt = "cookie-session"
 # key_derivation = "hmac"
@@ -101,31 +102,31 @@ audience = ["my-client-id"]
 
 [mapping]
 # email_attribute_name = "email:primary"
-# email_attribute_path = ""
-# login_attribute_path = ""
-# name_attribute_path = ""
-# groups_attribute_path = "groups"
-# role_attribute_path = "contains(groups[*], 'admin') && 'Admin' || 'Viewer'"
+# email_attribute_path = "mail"  # e.g.
+# login_attribute_path = "preferred_username"  # e.g.
+# name_attribute_path = "displayName"  # e.g.
+# groups_attribute_path = "groups"  # e.g.
+# role_attribute_path = "contains(groups || `[]`, 'admin') && 'Admin' || 'Viewer'"  # e.g.
 # Refuse people without a valid role.
 # role_attribute_strict = false
 # Let the role GrafanaAdmin make server admins.
 # allow_assign_grafana_admin = false
 # Leave roles to Grafana.
 # skip_org_role_sync = false
-# org_attribute_path = "groups"
-# org_mapping = ["engineering:Main Org.:Editor", "*:Public:Viewer"]
+# org_attribute_path = "groups"  # e.g.
+# org_mapping = ["engineering:Main Org.:Editor", "*:Public:Viewer"]  # e.g.
 
 
 # --- May they have a token at all? Empty lists admit everyone.
 
 [admission]
-# allowed_domains = ["example.com"]
-# allowed_organizations = []
-# allowed_groups = []
-# team_ids = []
+# allowed_domains = ["example.com"]  # e.g.
+# allowed_organizations = ["acme"]  # e.g.
+# allowed_groups = ["staff"]  # e.g.
+# team_ids = ["150", "300"]  # e.g.
 # Where the claims list teams and organizations.
-# team_ids_attribute_path = ""
-# organizations_attribute_path = ""
+# team_ids_attribute_path = "teams[*].id"  # e.g.
+# organizations_attribute_path = "organizations"  # e.g.
 
 
 # --- For which Grafana? The first is the default one.
@@ -134,7 +135,7 @@ audience = ["my-client-id"]
 # name = "default"
 url = "http://localhost:3000"
 # The tokens' aud; the url where unset.
-# audience = ""
+# audience = "grafana-line-3"  # e.g.
 # header_name = "X-JWT-Assertion"
 # "url": the token travels in the panel's URL (url_login). "gateway": a reverse proxy adds it.
 # mode = "url"
@@ -143,14 +144,14 @@ url = "http://localhost:3000"
 # auto_assign_org_id = 1
 # auto_assign_org_role = "Viewer"
 # Organization names that org_mapping uses, and their ids.
-# orgs = { "Main Org." = 1 }
+# orgs = { "Main Org." = 1, "Public" = 2 }  # e.g.
 
 
 [web]
 # Pages that may ask for tokens: exact origins, no wildcards.
-# allowed_origins = ["https://app.example.com"]
+# allowed_origins = ["https://app.example.com"]  # e.g.
 # Reverse proxies whose identity headers are believed.
-# trusted_proxies = ["10.0.0.5"]
+# trusted_proxies = ["10.0.0.5"]  # e.g.
 # The largest request body, in bytes.
 # max_body_size = 65536
 """

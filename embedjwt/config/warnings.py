@@ -29,6 +29,15 @@ def warnings(settings: Settings) -> list[str]:
                 found.append(
                     f"source {source.name!r}: a secret key under 16 characters is guessable"
                 )
+    for domain in settings.admission.allowed_domains:
+        if "@" in domain:
+            found.append(f"allowed_domains {domain!r} admits nobody: write it without the @")
+    for target in settings.grafana:
+        if target.mode == "gateway":
+            found.append(
+                f'grafana {target.name!r} has mode = "gateway": panel URLs carry no token; a '
+                "reverse proxy of yours has to set the header on every request"
+            )
     prefixes = [source.subject_prefix for source in settings.source]
     if len(prefixes) != len(set(prefixes)):
         found.append(

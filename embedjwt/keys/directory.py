@@ -131,11 +131,10 @@ class DirectoryKeyStore:
         return info.st_mtime_ns, info.st_ino, info.st_size
 
     def _missing(self) -> KeysUnavailable:
-        return KeysUnavailable(
-            f"{self.ring_file} does not exist",
-            hint="`embedjwt init` makes the first keys; if there were keys, restore a backup",
-            code="keys_missing",
-        )
+        hint = "`embedjwt init` in the configuration's directory makes the first keys"
+        if files.present(self.jwks_file):
+            hint = f"there were keys: restore {self.path} from a backup"
+        return KeysUnavailable(f"{self.ring_file} does not exist", hint=hint, code="keys_missing")
 
     def _remove_left_overs(self) -> None:
         try:

@@ -11,6 +11,7 @@ from typing import Any
 
 import jwt
 import pytest
+import time_machine
 from click.testing import CliRunner, Result
 
 from embedjwt.cli import cli
@@ -95,6 +96,19 @@ class TestCheck:
         keys = {problem["key"] for problem in answer["error"]["problems"]}
         assert keys == {"issuer", "tokn", "source", "grafana"}
 
+    def test_config_goes_before_the_command_too(
+        self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("EMBEDJWT_CONFIG", "")  # restored after the test
+        run("init", "there")
+        run("--config", "there/embedjwt.toml", "check")
+
+    def test_a_lost_ring_is_not_replaced(self, run: Run, tmp_path: Path) -> None:
+        run("init")
+        (tmp_path / "jwks" / "ring.json").unlink()
+        assert "backup" in run("check", status=1).stderr
+        assert "backup" in run("init", status=1).stderr
+
     def test_no_file_says_what_to_do(self, run: Run) -> None:
         assert "embedjwt init" in run("check", status=1).stderr
 
@@ -112,6 +126,36 @@ class TestCheck:
     ) -> None:
         monkeypatch.setenv("EMBEDJWT_KEYS__DIRECTORY", "elsewhere")
         assert "elsewhere" in run("check", status=1).stderr
+
+
+class TestConcerns:
+    """What is allowed, and has no effect or a risk, is said on standard error."""
+
+    @pytest.mark.parametrize(
+        ("table", "line", "says"),
+        [
+            ("mapping", 'org_mapping = ["a:Nowhere:Editor"]', "'a:Nowhere:Editor'"),
+            ("mapping", 'org_mapping = ["a:1:viewer"]', "'a:1:viewer'"),
+            ("[grafana]", 'mode = "gateway"', "reverse proxy"),
+        ],
+    )
+    def test_said(self, run: Run, site: Path, table: str, line: str, says: str) -> None:
+        file = site / "embedjwt.toml"
+        file.write_text(file.read_text().replace(f"[{table}]\n", f"[{table}]\n{line}\n"))
+        told = run("check").stderr
+        assert says in told
+
+    def test_nothing_to_say(self, run: Run, site: Path) -> None:
+        assert run("check").stderr == ""
+
+    def test_a_domain_with_an_at(self, run: Run, site: Path) -> None:
+        file = site / "embedjwt.toml"
+        file.write_text(file.read_text().replace('"example.com"', '"@example.com"', 1))
+        assert "admits nobody" in run("check").stderr
+
+    @time_machine.travel("2100-01-01", tick=False)
+    def test_an_overdue_key(self, run: Run, site: Path) -> None:
+        assert "older than [keys] rotate_every" in run("check").stderr
 
 
 class TestKeys:
@@ -208,6 +252,8 @@ class TestExplain:
         (site / "cases.json").write_text(json.dumps([good]))
         assert "1 passed, 0 failed" in run("explain", "--cases", "cases.json").stdout
         (site / "cases.json").write_text(json.dumps([good, bad]))
+        shown = run("explain", "--cases", "cases.json", status=1).stdout
+        assert "role: expected Editor, got Admin" in shown
         report = result_of(run("explain", "--cases", "cases.json", "--json", status=1))
         assert (report["passed"], report["failed"]) == (1, 1)
         assert [case["ok"] for case in report["cases"]] == [True, False]
@@ -215,11 +261,25 @@ class TestExplain:
 
     @pytest.mark.parametrize(
         "arguments",
-        [(), ("--cases", "claims.json"), ("--cases", "c.json", "--id-token", "claims.json")],
-        ids=["nothing", "no-list", "both"],
+        [
+            (),
+            ("--cases", "claims.json"),
+            ("--cases", "none.json"),
+            ("--cases", "c.json", "--id-token", "claims.json"),
+        ],
+        ids=["nothing", "no-list", "no-case", "both"],
     )
     def test_wrong_usage(self, run: Run, site: Path, arguments: tuple[str, ...]) -> None:
+        (site / "none.json").write_text("[]")
         run("explain", *arguments, status=2)
+
+    def test_a_token_is_no_claims_file(self, run: Run, site: Path) -> None:
+        token = run("token", "--claims", "claims.json").stdout.strip()
+        (site / "token.jwt").write_text(token)
+        assert "decoded" in run("explain", "--id-token", "token.jwt", status=2).stderr
+        refused = run("explain", "--id-token", token, status=2)
+        assert "name a file" in refused.stderr
+        assert token not in refused.output
 
 
 class TestGrafana:

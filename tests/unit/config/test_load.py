@@ -95,6 +95,25 @@ class TestAllProblemsAtOnce:
         assert "hush" not in repr(caught.value.problems)
 
 
+@pytest.mark.parametrize(
+    ("tables", "key", "says"),
+    [
+        ({"mapping": {"allowed_domains": "a"}}, "mapping.allowed_domains", "under [admission]"),
+        ({"mapping": {"auto_assign_org_id": 1}}, "mapping.auto_assign_org_id", "[[grafana]]"),
+        ({"mapping": {"client_id": "a"}}, "mapping.client_id", "Grafana's own sign-in"),
+        (
+            {"mapping": {"username_attribute_path": "a"}},
+            "mapping.username_attribute_path",
+            "'login_attribute_path'",
+        ),
+        ({"token": {"zzzz": 1}}, "token.zzzz", "known: ttl, reuse"),
+    ],
+    ids=["another-table", "target", "sign-in", "synonym", "nothing-near"],
+)
+def test_what_was_meant(tables: dict[str, Any], key: str, says: str) -> None:
+    assert says in problems_of({**MINIMAL, **tables})[key]
+
+
 REFUSED: list[Any] = [
     ({"issuer": "http://embed.example.com"}, "issuer", "must be https"),
     ({"issuer": "https://u:p@embed.example.com"}, "issuer", "user name"),
@@ -213,8 +232,8 @@ class TestEnvironment:
     @pytest.mark.parametrize(
         ("variable", "says"),
         [
-            ("EMBEDJWT_GRAFANA__X__URL", "expected a number"),
-            ("EMBEDJWT_GRAFANA__7__URL", "expected a number up to 1"),
+            ("EMBEDJWT_GRAFANA__X__URL", "should be the table's number"),
+            ("EMBEDJWT_GRAFANA__7__URL", "at most 1 here"),
             ("EMBEDJWT_ISSUER__X", "has no key 'x' below it"),
             ("EMBEDJWT_GRAFANA__0__ORGS", "not valid JSON"),
         ],

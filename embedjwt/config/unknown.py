@@ -1,0 +1,55 @@
+"""What somebody meant by a key that does not exist."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from typing import Any
+
+from pydantic import BaseModel
+
+from embedjwt.config.model import GrafanaTarget, Settings
+
+SECTIONS = ("token", "keys", "mapping", "admission", "web")
+"""The tables that are there once."""
+
+_TARGET_KEYS = frozenset(GrafanaTarget.model_fields) - {"name", "ttl"}
+
+_SIGN_IN_KEYS = frozenset(
+    {
+        *("enabled", "icon", "allow_sign_up", "auto_login", "login_prompt"),
+        *("client_id", "client_secret", "client_authentication", "auth_style"),
+        *("auth_url", "token_url", "api_url", "teams_url", "signout_redirect_url"),
+        *("scopes", "empty_scopes", "use_pkce", "use_refresh_token"),
+        *("id_token_attribute_name", "validate_id_token", "tls_client_cert", "tls_client_key"),
+    }
+)
+"""``[auth.generic_oauth]`` keys that say how Grafana signs people in, not who they are."""
+
+_SYNONYMS = {"username_attribute_path": "login_attribute_path"}
+"""``[auth.jwt]`` words for what ``[auth.generic_oauth]`` calls otherwise."""
+
+
+def what_was_meant(word: str, model: type[BaseModel]) -> str:
+    """Where a key that ``model`` does not know belongs, or which of its keys it resembles."""
+    for section in SECTIONS:
+        inner = inner_model(Settings.model_fields[section].annotation)
+        if inner is not None and inner is not model and word in inner.model_fields:
+            return f"it belongs under [{section}]"
+    if word in _TARGET_KEYS and model is not GrafanaTarget:
+        return "it belongs under [[grafana]]"
+    if word in _SIGN_IN_KEYS:
+        return "leave it out: it is for Grafana's own sign-in, which embedjwt does not repeat"
+    close = difflib.get_close_matches(_SYNONYMS.get(word, word), list(model.model_fields), n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(model.model_fields)}"
+
+
+def inner_model(annotation: Any) -> type[BaseModel] | None:
+    """The one table type inside an annotation such as ``tuple[GrafanaTarget, ...]``."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation if issubclass(annotation, BaseModel) else None
+    for argument in typing.get_args(annotation):
+        if found := inner_model(argument):
+            return found
+    return None
