@@ -40,12 +40,12 @@ def measure_http(site: Site) -> None:
         f'wrk.headers["Authorization"] = "Bearer {site.bearer}"\n'
     )
     targets = {
-        "bare WSGI": "bench.apps:bare_wsgi",
-        "bare Flask route": "bench.apps:bare_flask",
-        "embedjwt, minting": "app:app",
+        "bare WSGI": ("wsgi", "bench.apps:bare_wsgi"),
+        "bare Flask route": ("wsgi", "bench.apps:bare_flask"),
+        "embedjwt, minting": ("asginl", "embedjwt.cli.worker:app"),  # as 'embedjwt serve' does it
     }
     with ExitStack() as stack:
-        servers = {n: stack.enter_context(_server(t, site)) for n, t in targets.items()}
+        servers = {n: stack.enter_context(_server(*t, site)) for n, t in targets.items()}
         rounds: dict[str, list[Load]] = {name: [] for name in targets}
         for _ in range(_ROUNDS):
             for name, server in servers.items():
@@ -89,9 +89,10 @@ class _Server:
 
 
 @contextmanager
-def _server(target: str, site: Site) -> Iterator[_Server]:
+def _server(interface: str, target: str, site: Site) -> Iterator[_Server]:
     port = _free_port()
-    options = ["--interface", "wsgi", "--workers", "1", "--blocking-threads", "1", "--no-log"]
+    options = ["--interface", interface, "--workers", "1", "--no-log"]
+    options += ["--blocking-threads", "1"] if interface == "wsgi" else []
     process = subprocess.Popen(
         [sys.executable, "-m", "granian", *options, "--port", str(port), target],
         env={**os.environ, "EMBEDJWT_CONFIG": str(site.config)},

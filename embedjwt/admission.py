@@ -8,6 +8,7 @@ documents have to list them; a list that cannot be read admits nobody.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from embedjwt.mapping.attributes import compiled
 from embedjwt.mapping.documents import DocumentView, read_documents
 
 _LARGEST_ID = 2**63 - 1
+_ONE_ADDRESS = re.compile(r"[^@\s]+@([^@\s]+)")
 
 
 class Admission:
@@ -29,7 +31,7 @@ class Admission:
     def __init__(self, settings: AdmissionSettings) -> None:
         self._settings = settings
         self._memberships = _memberships(settings)
-        self._domains = tuple(f"@{domain}".lower() for domain in settings.allowed_domains)
+        self._domains = frozenset(map(_comparable, settings.allowed_domains))
 
     def check(
         self, identity: Identity, documents: Documents, trace: list[TraceStep] | None = None
@@ -58,7 +60,10 @@ class Admission:
             )
 
     def _check_domain(self, identity: Identity) -> None:
-        if self._domains and not identity.email.lower().endswith(self._domains):
+        if not self._domains:
+            return
+        address = _ONE_ADDRESS.fullmatch(identity.email)
+        if address is None or _comparable(address[1]) not in self._domains:
             allowed = ", ".join(self._settings.allowed_domains)
             raise AdmissionRefused(
                 "Your e-mail domain is not admitted.",
@@ -143,6 +148,11 @@ def _memberships(settings: AdmissionSettings) -> tuple[_Membership, ...]:
         detail="You are in no organization that is admitted.",
     )
     return tuple(gate for gate in (teams, organizations) if gate.allowed)
+
+
+def _comparable(domain: str) -> tuple[bool, str]:
+    """In any case, but nothing beyond ASCII becomes ASCII: U+212A (Kelvin) is no ``k``."""
+    return domain.isascii(), domain.lower()
 
 
 def _team(item: Any) -> str | None:

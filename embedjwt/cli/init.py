@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def command(*, directory: Path, as_json: bool) -> None:
 def _write_template(file: Path) -> bool:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("x", encoding="utf-8") as new:
+        # For its owner only: secrets may be written into it.
+        with open(file, "x", encoding="utf-8", opener=_private) as new:
             new.write(TEMPLATE)
     except FileExistsError:
         return False
@@ -62,6 +64,10 @@ def _write_template(file: Path) -> bool:
             f"cannot write {file}: {error.strerror}", hint="name a directory you may write to"
         ) from error
     return True
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _make_keys(store: DirectoryKeyStore, settings: Settings) -> bool:

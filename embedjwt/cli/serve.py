@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import socket
 import ssl
@@ -55,7 +56,7 @@ def command(
 
     from embedjwt.log import configure_logging
     from embedjwt.service import build_service
-    from embedjwt.sources import build_sources, identity_header_names
+    from embedjwt.sources import build_sources
 
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together")
@@ -72,18 +73,17 @@ def command(
     if config is not None:
         os.environ[CONFIG_FILE] = str(config.absolute())  # the workers read it again
     os.environ[SERVE_THREADS] = str(threads)
-    raw_headers = bool(identity_header_names(settings))
     configure_logging()
+    # A forked worker would inherit the parent's signal handlers, and lose a stop that comes early.
+    multiprocessing.set_start_method("spawn", force=True)
     scheme = "https" if tls_cert else "http"
     click.echo(f"embedjwt listens on {scheme}://{host}:{port}, issuer {settings.issuer}", err=True)
     Server(
-        "embedjwt.cli.worker:asgi" if raw_headers else "embedjwt.cli.worker:wsgi",
-        factory=True,
+        "embedjwt.cli.worker:app",
         address=host,
         port=port,
-        interface=Interfaces.ASGI if raw_headers else Interfaces.WSGI,
+        interface=Interfaces.ASGINL,
         workers=workers,
-        blocking_threads=None if raw_headers else threads,
         ssl_cert=tls_cert,
         ssl_key=tls_key,
         log_enabled=False,

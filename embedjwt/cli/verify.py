@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import click
 import requests
+from urllib3.exceptions import NameResolutionError
 
 from embedjwt.cli.common import (
     heading,
@@ -20,6 +23,7 @@ from embedjwt.cli.common import (
     refusals_shown,
     ticks,
     usage_error,
+    warn,
 )
 from embedjwt.cli.grafana_config import version_option
 from embedjwt.errors import UpstreamUnavailable
@@ -27,6 +31,7 @@ from embedjwt.grafana.verifier import JwtAuthSettings, Verdict, read_ini
 from embedjwt.grafana.verifier import verify as verify_token
 
 _MAX_JWKS = 1024 * 1024
+_TIMEOUT = 10  # seconds
 
 
 @click.command()
@@ -52,45 +57,112 @@ def command(
     config: Path | None,
     as_json: bool,
 ) -> None:
-    """What a Grafana with this grafana.ini would do with TOKEN ('-': standard input).
+    """What a Grafana with this grafana.ini would do with TOKEN.
 
+    TOKEN may be a panel's URL with its auth_token, and '-' reads either from standard input.
     Exit status 1: Grafana would not take it.
     """
-    token = sys.stdin.read().strip() if token == "-" else token
-    try:
-        settings = read_ini(grafana_ini.read_text("utf-8"), version=grafana_version)
-    except (OSError, UnicodeDecodeError) as error:
-        usage_error(f"cannot read {grafana_ini}: {error}")
-    jwks = _key_set(settings, jwks_file)
-    verdict = verify_token(
-        token, settings, jwks, now=int(time.time()) if now is None else now, orgs=_orgs(orgs)
+    token = _token(token)
+    settings = _settings(grafana_ini, grafana_version)
+    judge = functools.partial(
+        verify_token,
+        token,
+        settings,
+        now=int(time.time()) if now is None else now,
+        orgs=_orgs(orgs),
     )
+    verdict = judge({})  # many a refusal needs no key set
+    if verdict.selected:
+        verdict = judge(_key_set(settings, jwks_file))
     print_json(verdict.as_json()) if as_json else _show(verdict)
     sys.exit(0 if verdict.accepted else 1)
 
 
+def _token(text: str) -> str:
+    """The token itself; "" where a URL brings none, as Grafana would find none."""
+    try:
+        text = (sys.stdin.read() if text == "-" else text).strip()
+    except UnicodeDecodeError:
+        usage_error("standard input holds no text")
+    if "?" not in text and "://" not in text:
+        return text
+    try:
+        return parse_qs(urlsplit(text).query).get("auth_token", [""])[0]
+    except ValueError:
+        usage_error("TOKEN looks like a URL and is none")
+
+
+def _settings(file: Path, version: tuple[int, int]) -> JwtAuthSettings:
+    try:
+        return read_ini(file.read_text("utf-8"), version=version, name=str(file))
+    except OSError as error:
+        usage_error(f"cannot read {file}: {error.strerror}")
+    except UnicodeDecodeError:
+        usage_error(f"{file} is not UTF-8 text")
+
+
 def _key_set(settings: JwtAuthSettings, file: str | None) -> dict[str, Any]:
-    if file is None and settings.jwk_set_file:
-        file = settings.jwk_set_file
+    """What the one configured source of keys holds, or the file that stands for it."""
     if file is not None:
         jwks = read_json(file)
     elif settings.jwk_set_url:
         jwks = _fetch(settings.jwk_set_url)
+    elif settings.jwk_set_file and Path(settings.jwk_set_file).is_file():
+        jwks = read_json(settings.jwk_set_file)
+    elif settings.jwk_set_value:
+        jwks = _parsed(settings.jwk_set_value, "jwk_set_value")
     else:
-        jwks = {"keys": []}  # key_file, or nothing at all: the model reads or reports it
+        (source,) = settings.key_sources
+        why = "is not on this machine" if source == "jwk_set_file" else "is not read here"
+        usage_error(f"{source} {why}: pass its keys, as a JSON key set, with --jwks FILE")
     if not isinstance(jwks, dict):
         usage_error("the key set must be a JSON object with 'keys'")
     return jwks
 
 
 def _fetch(url: str) -> Any:
+    body = b""
     try:
-        with requests.get(url, timeout=10, allow_redirects=False, stream=True) as answer:
-            return json.loads(answer.raw.read(_MAX_JWKS, decode_content=True))
-    except (requests.RequestException, ValueError, RecursionError) as error:
-        raise UpstreamUnavailable(
-            f"cannot get a key set from {url}", hint="save it and pass it with --jwks FILE"
-        ) from error
+        with requests.get(url, timeout=_TIMEOUT, allow_redirects=False, stream=True) as answer:
+            if answer.status_code != requests.codes.ok:
+                raise _unavailable(url, f"it answers with status {answer.status_code}")
+            for chunk in answer.iter_content(65536):
+                body += chunk
+                if len(body) > _MAX_JWKS:
+                    raise _unavailable(url, "it answers with more than 1 MiB")
+    except (requests.RequestException, ValueError) as error:
+        raise _unavailable(url, _why(error)) from error
+    return _parsed(body, url)
+
+
+def _parsed(text: str | bytes, source: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _unavailable(source, "what it holds is not JSON") from error
+
+
+def _unavailable(source: str, why: str) -> UpstreamUnavailable:
+    return UpstreamUnavailable(
+        f"no key set from {source}: {why}", hint="save it and pass it with --jwks FILE"
+    )
+
+
+def _why(error: Exception) -> str:
+    """A failed request in a few words."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return "TLS failed; is its certificate trusted on this machine?"
+    if isinstance(error, requests.Timeout):
+        return f"no answer within {_TIMEOUT} seconds"
+    if isinstance(error, requests.ConnectionError):
+        reason = getattr(error.args[0] if error.args else None, "reason", None)
+        unknown = isinstance(reason, NameResolutionError)
+        return "its host name is not known (DNS)" if unknown else "the connection fails"
+    if isinstance(
+        error, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError
+    ):
+        return "the answer is damaged"
+    return "that is not a URL to fetch from"
 
 
 def _orgs(pairs: tuple[str, ...]) -> dict[str, int]:
@@ -105,6 +177,8 @@ def _orgs(pairs: tuple[str, ...]) -> dict[str, int]:
 
 def _show(verdict: Verdict) -> None:
     ticks([(step.ok, step.text, step.source) for step in verdict.steps])
+    for warning in verdict.warnings:
+        warn(warning)
     heading("\n" + ("Grafana accepts it" if verdict.accepted else f"Refused: {verdict.reason}"))
     if not verdict.accepted:
         click.echo(f"  {verdict.detail}")

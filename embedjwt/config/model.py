@@ -311,6 +311,17 @@ class Settings(Section):
     grafana: Annotated[tuple[GrafanaTarget, ...], AfterValidator(unique_names), Field(min_length=1)]
     web: WebSettings = WebSettings()
 
+    @field_validator("grafana")
+    @classmethod
+    def _audiences_differ(cls, targets: tuple[GrafanaTarget, ...]) -> tuple[GrafanaTarget, ...]:
+        audiences = [target.token_audience for target in targets]
+        if len(set(audiences)) != len(audiences):
+            raise ValueError(
+                "two tables have the same audience: a token for one Grafana, with the roles that "
+                "hold there, would be good for the other; give each its own audience"
+            )
+        return targets
+
     def target(self, name: str | None = None) -> GrafanaTarget | None:
         """The Grafana of that name; without a name the first; ``None`` where there is none."""
         if name is None:

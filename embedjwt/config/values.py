@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 from embedjwt.expressions import ExpressionError, compile_expression
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_LARGEST_NETWORK = {4: 8, 6: 16}  # prefix lengths; 10.0.0.0/8 is the largest private network
 _LIST_ITEM = re.compile(r'"[^"]+"|[^,\t\n\v\f\r ]+')
 
 
@@ -102,9 +103,9 @@ def check_network(value: str) -> str:
         network = ipaddress.ip_network(value, strict=False)
     except ValueError as error:
         raise ValueError('must be an address or network such as "10.0.0.0/8"') from error
-    if network.prefixlen == 0:
+    if network.prefixlen < _LARGEST_NETWORK[network.version]:
         raise ValueError(
-            "must not be the whole internet: anybody could then forge identity headers"
+            "is too large a part of the internet: whoever is in it can forge identity headers"
         )
     return str(network)
 

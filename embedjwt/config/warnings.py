@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from urllib.parse import urlsplit
 
 from embedjwt.config.model import CookieSource, JwtSource, Settings
@@ -13,9 +14,9 @@ def warnings(settings: Settings) -> list[str]:
     found: list[str] = []
     if settings.development:
         found.append("development = true: checks that protect production are off; remove it there")
-    urls = {"issuer": settings.issuer} | {
-        f"grafana {target.name!r} url": target.url for target in settings.grafana
-    }
+    urls = {"issuer": settings.issuer}
+    urls |= {f"grafana {target.name!r} url": target.url for target in settings.grafana}
+    urls |= {f"allowed origin {origin}": origin for origin in settings.web.allowed_origins}
     for key, url in urls.items():
         parts = urlsplit(url)
         if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
@@ -38,11 +39,23 @@ def warnings(settings: Settings) -> list[str]:
                 f'grafana {target.name!r} has mode = "gateway": panel URLs carry no token; a '
                 "reverse proxy of yours has to set the header on every request"
             )
+    found += _several_sources(settings)
+    return found
+
+
+def _several_sources(settings: Settings) -> list[str]:
     prefixes = [source.subject_prefix for source in settings.source]
-    if len(prefixes) != len(set(prefixes)):
+    if len(prefixes) < 2:
+        return []
+    found = [
+        "several sources: Grafana takes people with one login or e-mail for one person, whichever "
+        "source they come from; list only sources that you trust alike"
+    ]
+    pairs = permutations(prefixes, 2)
+    if any(longer.startswith(shorter) for shorter, longer in pairs):
         found.append(
-            "several sources share a subject_prefix: if two of them call different people by one "
-            "sub, Grafana takes them for one person; give each source its own subject_prefix"
+            "one source's subject_prefix begins with another's (or is the same, or empty): two "
+            'people may get one sub; give each source a prefix of its own, such as "crm:"'
         )
     return found
 

@@ -82,7 +82,7 @@ PANELS = {
 def find_panel(panel_id: str) -> Panel | None:
     """The panel of a ``panelId`` parameter: ``1``, or ``panel-1`` as newer dashboards write it."""
     number = panel_id.removeprefix("panel-")
-    return PANELS.get(int(number)) if number.isascii() and number.isdecimal() else None
+    return next((panel for panel in PANELS.values() if str(panel.id) == number), None)
 
 
 def frame(panel: Panel, start: int, end: int) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from embedjwt.demo.panels import DASHBOARD, find_panel, frame
 from embedjwt.grafana.verifier import Verdict
 
 LONGEST_RANGE_MS = 24 * 3600 * 1000
+_LATEST_MS = 8_640_000_000_000_000  # the end of ECMAScript's time, in which panels are drawn
 _EDITING_ROLES = ("Editor", "Admin")
 
 
@@ -69,7 +70,9 @@ def create_standin(
         start, end = asked.get("from"), asked.get("to")
         if found is None or not isinstance(start, int) or not isinstance(end, int):
             return jsonify(message="bad request data"), 400
-        if not 0 < end - start <= LONGEST_RANGE_MS:
+        if not (0 <= start < end <= _LATEST_MS):
+            return jsonify(message="bad request data"), 400
+        if end - start > LONGEST_RANGE_MS:
             return jsonify(message="the stand-in draws at most 24 hours"), 400
         return jsonify(results={"A": {"status": 200, "frames": [frame(found, start, end)]}})
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from embedjwt.grafana.versions import JOSE_V4_SINCE, Version
+from embedjwt.grafana.words import listed, shown
 
 LEEWAY = 60
 """Seconds: go-jose's ``DefaultLeeway``, which Grafana does not change."""
@@ -32,7 +33,7 @@ class Expectations:
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """The first check that failed: a stable code, and words without the token's values."""
+    """The first check that failed: a stable code, and words that tell ``iss`` and ``aud`` only."""
 
     reason: str
     detail: str
@@ -89,14 +90,34 @@ def mismatch(
         if name in claims and claims[name] is None:
             return Mismatch("claim_type", f"{name} is null")
     if expected.issuer and claims.get("iss") != expected.issuer:
-        return Mismatch("issuer_mismatch", f"iss is not the expected {expected.issuer!r}")
+        has = _told("iss", (claims["iss"],) if "iss" in claims else None)
+        return Mismatch("issuer_mismatch", f"{has}; expect_claims wants {shown(expected.issuer)}")
     if expected.subject and claims.get("sub") != expected.subject:
-        return Mismatch("subject_mismatch", "sub is not the expected one")
-    found = [name in (audiences(claims.get("aud")) or ()) for name in expected.audience]
-    # go-jose v3 wants every expected audience in the token, v4 (AnyAudience) one of them.
-    if found and not (any(found) if version >= JOSE_V4_SINCE else all(found)):
-        return Mismatch("audience_mismatch", f"aud does not hold {list(expected.audience)}")
-    return _untimely(claims, now) or _other_mismatch(claims, expected)
+        return Mismatch("subject_mismatch", "sub is not the one that expect_claims wants")
+    return (
+        _other_audience(audiences(claims.get("aud")), expected.audience, version)
+        or _untimely(claims, now)
+        or _other_mismatch(claims, expected)
+    )
+
+
+def _other_audience(
+    found: tuple[str, ...] | None, expected: tuple[str, ...], version: Version
+) -> Mismatch | None:
+    """go-jose v3 wants every expected audience in the token, v4 (``AnyAudience``) one of them."""
+    one_is_enough = version >= JOSE_V4_SINCE
+    holds = [name in (found or ()) for name in expected]
+    if not expected or (any(holds) if one_is_enough else all(holds)):
+        return None
+    which = "" if len(expected) == 1 else "one of " if one_is_enough else "all of "
+    text = f"{_told('aud', found)}; expect_claims wants {which}{listed(expected)}"
+    return Mismatch("audience_mismatch", text)
+
+
+def _told(name: str, found: tuple[str, ...] | None) -> str:
+    if found is None:
+        return f"the token has no {name}"
+    return f"{name} is {listed(found)}" if found else f"{name} is an empty list"
 
 
 def _untimely(claims: Mapping[str, Any], now: int) -> Mismatch | None:
@@ -113,9 +134,9 @@ def _untimely(claims: Mapping[str, Any], now: int) -> Mismatch | None:
 def _other_mismatch(claims: Mapping[str, Any], expected: Expectations) -> Mismatch | None:
     for name, value in expected.others:
         if name not in claims:
-            return Mismatch("claim_missing", f"expect_claims names {name!r}, the token has none")
+            return Mismatch("claim_missing", f"the token has no {shown(name)}; expect_claims has")
         if not _deep_equal(claims[name], value):
-            return Mismatch("claim_mismatch", f"{name} is not what expect_claims says")
+            return Mismatch("claim_mismatch", f"{shown(name)} is not what expect_claims says")
     return None
 
 

@@ -92,9 +92,12 @@ def parse_compact(text: str) -> SignedToken:
 
 def keys_for(jwks: Mapping[str, Any], key_id: str) -> list[Mapping[str, Any]]:
     """``JSONWebKeySet.Key``: every key with exactly this ``kid``, a missing one being ""."""
-    keys = jwks.get("keys")
-    candidates = keys if isinstance(keys, list) else []
-    return [k for k in candidates if isinstance(k, Mapping) and (k.get("kid") or "") == key_id]
+    return [key for key in _keys(jwks) if (key.get("kid") or "") == key_id]
+
+
+def key_ids(jwks: Mapping[str, Any]) -> list[str]:
+    """The ``kid`` of each key, "" where it has none."""
+    return [str(key.get("kid") or "") for key in _keys(jwks)]
 
 
 def as_pem_file(jwks: Mapping[str, Any], key_id: str) -> dict[str, Any]:
@@ -121,6 +124,11 @@ def verifies(token: SignedToken, jwk: Mapping[str, Any], version: Version) -> bo
         return bool(algorithm.verify(token.signing_input, key, token.signature))
     except (InvalidKeyError, ValueError, TypeError, KeyError):
         return False
+
+
+def _keys(jwks: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    keys = jwks.get("keys")
+    return [key for key in keys if isinstance(key, Mapping)] if isinstance(keys, list) else []
 
 
 def _too_short(secret: bytes, algorithm: str, version: Version) -> bool:

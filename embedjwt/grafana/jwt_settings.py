@@ -7,16 +7,35 @@ Sources: ``pkg/setting/setting_jwt.go``, ``pkg/setting/setting.go`` (``[users]``
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from embedjwt.grafana.ini import DEFAULT_SECTION, ini_bool, parse_ini
+from embedjwt.grafana.ini import DEFAULT_SECTION, IniError, IniFile, ini_bool, parse_ini
 from embedjwt.grafana.roles import is_valid_role, split_string
 from embedjwt.grafana.versions import KEY_SINCE, LATEST, Version, has_key
 
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 _DURATION = re.compile(r"0|[+-]?(?:\d+(?:\.\d*)?(?:ns|us|µs|ms|s|m|h))+")
+
+_PLACEHOLDER = re.compile(r"\$(?:__\w+)?\{[^}]+\}|%\([^)]+\)s")
+"""``pkg/setting/expanders.go``, and go-ini's own ``%(key)s``."""
+
+_MATTERS = {
+    DEFAULT_SECTION: ("app_mode",),
+    "auth.jwt": tuple(KEY_SINCE),
+    "security": ("allow_embedding",),
+    "users": ("auto_assign_org", "auto_assign_org_id", "auto_assign_org_role"),
+}
+
+_NO_INI = {
+    "environment variables": re.compile(
+        r"""^[ \t]*(?:export |ENV |- )?(?:name: )?["']?GF_AUTH_JWT_""", re.MULTILINE
+    ),
+    "YAML, such as Helm values": re.compile(
+        r"""^[ \t]*["']?(?:grafana\.ini|auth\.jwt)["']?:[ \t]*$""", re.MULTILINE
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +45,8 @@ class JwtAuthSettings:
     ``cache_ttl`` is in seconds; ``expect_claims`` is the JSON text as it was written. ``ignored``
     names the keys that were there and that this Grafana does not read: misspelt ones
     (``expected_claims``), dead ones (``enable_login_token``), and those of newer releases.
+    ``placeholders`` names the keys whose values Grafana would expand, each with the first thing to
+    expand; they stand here as written. ``absent`` says why there is no ``[auth.jwt]``, if so.
     """
 
     enabled: bool = False
@@ -61,6 +82,8 @@ class JwtAuthSettings:
     auto_assign_org_role: str = "Viewer"
     version: Version = LATEST
     ignored: tuple[str, ...] = ()
+    placeholders: tuple[tuple[str, str], ...] = ()
+    absent: str = ""
 
     @property
     def default_org_id(self) -> int:
@@ -78,9 +101,12 @@ class JwtAuthSettings:
 _DEFAULTS = JwtAuthSettings()
 
 
-def read_ini(text: str, *, version: Version = LATEST) -> JwtAuthSettings:
-    """What that Grafana takes from the text of a ``grafana.ini``; ``IniError`` where it is none."""
-    sections = parse_ini(text)
+def read_ini(text: str, *, version: Version = LATEST, name: str = "grafana.ini") -> JwtAuthSettings:
+    """What that Grafana takes from the text of a ``grafana.ini``.
+
+    ``name`` is what to call the file. Raises ``IniError`` at a line that Grafana cannot read.
+    """
+    sections = _sections(text, name)
     jwt = sections.get("auth.jwt", {})
     known: dict[str, Any] = {key: _typed(key, jwt[key]) for key in jwt if key in KEY_SINCE}
     settings = replace(
@@ -89,6 +115,8 @@ def read_ini(text: str, *, version: Version = LATEST) -> JwtAuthSettings:
         **_surroundings(sections),
         version=version,
         ignored=tuple(key for key in jwt if key not in KEY_SINCE),
+        placeholders=tuple(_placeholders(sections)),
+        absent=_absence(text, sections, name),
     )
     return settings_for_version(settings)
 
@@ -110,6 +138,38 @@ def settings_for_version(settings: JwtAuthSettings) -> JwtAuthSettings:
         auto_assign_org_role=role if is_valid_role(role, settings.version) else "Viewer",
         ignored=(*settings.ignored, *unread),
     )
+
+
+def _sections(text: str, name: str) -> IniFile:
+    try:
+        return parse_ini(text)
+    except IniError as error:
+        raise IniError(f"{name}, {error.detail}", hint=_kind_of(text)) from error
+
+
+def _absence(text: str, sections: IniFile, name: str) -> str:
+    if "auth.jwt" in sections:
+        return ""
+    similar = [section for section in sections if section.strip().lower() == "auth.jwt"]
+    if similar:
+        return f"{name} has no [auth.jwt] section: [{similar[0]}] is another one"
+    kind = _kind_of(text) or "variables such as GF_AUTH_JWT_ENABLED are not looked at"
+    return f"{name} has no [auth.jwt] section; {kind}"
+
+
+def _kind_of(text: str) -> str:
+    for kind, pattern in _NO_INI.items():
+        if pattern.search(text):
+            return f"it looks like {kind}; what is wanted is the text of a grafana.ini"
+    return ""
+
+
+def _placeholders(sections: IniFile) -> Iterator[tuple[str, str]]:
+    for section, keys in _MATTERS.items():
+        for key in keys:
+            match = _PLACEHOLDER.search(sections.get(section, {}).get(key, ""))
+            if match:
+                yield key, match[0]
 
 
 def _typed(key: str, value: str) -> Any:

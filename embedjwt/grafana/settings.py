@@ -15,10 +15,12 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from embedjwt.config.model import GrafanaTarget, MappingSettings, Settings
+from embedjwt.errors import RequestRefused
 from embedjwt.grafana.ini import DEFAULT_SECTION
 from embedjwt.grafana.render import Entry, Format, IniSection, render
 from embedjwt.grafana.roles import ALL_ORGS, GRAFANA_ADMIN, split_org_mapping
 from embedjwt.grafana.versions import (
+    ENVIRONMENT_SINCE,
     ORG_MAPPING_SINCE,
     ROLE_NONE_SINCE,
     Version,
@@ -53,8 +55,15 @@ def grafana_config(
     """The sections of ``grafana.ini`` for one target, with only those keys that the version has.
 
     ``jwks_file`` is where Grafana finds the key set as a file; with ``jwks = "file"`` alone it is
-    the published set of the key store.
+    the published set of the key store. Raises ``RequestRefused`` where that Grafana would not take
+    ``expect_claims`` from the environment: it would let in the tokens of others.
     """
+    if format == "env" and version < ENVIRONMENT_SINCE:
+        raise RequestRefused(
+            "Grafana before {}.{} ignores GF_AUTH_JWT_EXPECT_CLAIMS: neither issuer nor audience "
+            "would be checked".format(*ENVIRONMENT_SINCE),
+            hint="use --format ini and mount the file",
+        )
     jwks = "file" if jwks_file else jwks
     key_file = jwks_file or settings.keys.directory / "jwks.json"
     key_source = (
@@ -176,7 +185,11 @@ def _losses(
     if mapping.skip_org_role_sync:
         return
     if not has_key("role_attribute_path", version):
-        yield "role", "Roles are not read before Grafana 9.2: give them in Grafana by hand."
+        yield (
+            "role",
+            "Roles are not read before Grafana 9.2: new people get auto_assign_org_role, others "
+            "you give in Grafana by hand.",
+        )
         yield "org_roles", "Nor are the roles in organizations."
         if mapping.allow_assign_grafana_admin:
             yield "is_grafana_admin", f"Nor is {GRAFANA_ADMIN}: nobody becomes a server admin."
@@ -206,11 +219,21 @@ def _warnings(
         yield "Grafana reads jwk_set_file at start only: restart it whenever the keys change."
     if target.mode == "gateway":
         yield (
-            f"The reverse proxy has to set {target.header_name} on every request, and to remove "
-            f"the one a client sends."
+            f'mode = "gateway" only leaves the token out of panel URLs; the gateway endpoint comes '
+            f"later. Until then your own reverse proxy has to get a token from POST "
+            f"/v1/embed-token, to set {target.header_name} on every request, and to remove the one "
+            f"a client sends."
         )
     elif not has_key("url_login", version):
-        yield 'mode = "url" needs Grafana 9.1 (url_login): use mode = "gateway" here.'
+        yield (
+            'mode = "url" needs Grafana 9.1 (url_login): here, use mode = "gateway" and a reverse '
+            "proxy of your own that adds the header."
+        )
+    if target.auto_assign_org_role == "None" and version < ROLE_NONE_SINCE:
+        yield (
+            'auto_assign_org_role = "None" came with Grafana 10.2 and is left out: by Grafana\'s '
+            "default, new people who get no role from a token are Viewers."
+        )
     if not has_key("auto_sign_up", version):
         yield "Before Grafana 8.4 nobody is signed up by a token: create the users beforehand."
     if (urlsplit(target.url).hostname or "").endswith(".grafana.net"):

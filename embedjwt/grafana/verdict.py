@@ -25,6 +25,7 @@ class Verdict:
     stable code. ``role`` is the role in the default organization, or, where ``org_mapping`` gave
     the roles, the one that ``role_attribute_path`` gave directly. ``org_roles`` is what Grafana
     sets; empty, it leaves a person's roles alone. ``auth_id`` is what Grafana knows the person by.
+    ``warnings`` are sentences on the settings, whatever became of the token.
     """
 
     selected: bool
@@ -40,6 +41,7 @@ class Verdict:
     org_roles: dict[int, str] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
     auth_id: str = ""
+    warnings: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The answer of ``embedjwt verify --json``."""
@@ -55,6 +57,7 @@ class Verdict:
             "is_grafana_admin": self.is_grafana_admin,
             "org_roles": {str(org): role for org, role in self.org_roles.items()},
             "groups": list(self.groups),
+            "warnings": list(self.warnings),
             "steps": [asdict(step) for step in self.steps],
         }
 

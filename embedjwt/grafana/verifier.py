@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from embedjwt.expressions import ExpressionError, compile_expression
 from embedjwt.grafana import jws
+from embedjwt.grafana.advice import advice
 from embedjwt.grafana.expectations import (
     UnusableExpectations,
     mismatch,
@@ -20,14 +21,11 @@ from embedjwt.grafana.expectations import (
     wrongly_typed_claim,
 )
 from embedjwt.grafana.jwt_settings import JwtAuthSettings, read_ini, settings_for_version
-from embedjwt.grafana.roles import (
-    GRAFANA_ADMIN,
-    is_valid_role,
-    map_org_roles,
-    parse_org_mapping,
-)
+from embedjwt.grafana.role_word import role_word
+from embedjwt.grafana.roles import GRAFANA_ADMIN, is_valid_role, map_org_roles, parse_org_mapping
 from embedjwt.grafana.verdict import Rejected, Step, Trail, Verdict
 from embedjwt.grafana.versions import LATEST, ORG_MAPPING_SINCE
+from embedjwt.grafana.words import listed, shown
 
 __all__ = ["LATEST", "JwtAuthSettings", "Step", "Verdict", "read_ini", "verify"]
 
@@ -59,15 +57,16 @@ def verify(
         trail.selected = True
         _check_signature(parsed, settings, jwks, trail)
         _check_claims(parsed, settings, now, trail)
-        return _identify(parsed.claims, settings, orgs or {}, trail)
+        verdict = _identify(parsed.claims, settings, orgs or {}, trail)
     except Rejected as rejected:
-        return trail.verdict(rejected.reason, rejected.detail)
+        verdict = trail.verdict(rejected.reason, rejected.detail)
+    return replace(verdict, warnings=advice(settings))
 
 
 def _select(token: str, settings: JwtAuthSettings, trail: Trail) -> jws.SignedToken:
     """``JWT.Test``: whether the client takes the request. The signature is not looked at yet."""
     if not settings.enabled:
-        text = "[auth.jwt] enabled is not true"
+        text = settings.absent or "[auth.jwt] enabled is not true"
         raise trail.refused("enabled", "disabled", text, _CLIENT)
     if not settings.header_name:
         text = "header_name is empty: then even a token in the URL is not looked at"
@@ -110,12 +109,8 @@ def _check_key_source(settings: JwtAuthSettings, trail: Trail) -> None:
     if len(sources) > 1:
         text = f"only one source of keys may be set, not {' and '.join(sources)}"
         raise trail.refused("key set", "key_set_ambiguous", text, _KEY_SETS)
-    if (
-        settings.jwk_set_url
-        and urlsplit(settings.jwk_set_url).scheme != "https"
-        and settings.app_mode != "development"
-    ):
-        text = "jwk_set_url must be https unless app_mode = development"
+    if settings.jwk_set_url and not _may_be_fetched(settings):
+        text = "jwk_set_url must be an https URL; http is for app_mode = development"
         raise trail.refused("key set", "jwk_set_url_not_https", text, _KEY_SETS)
     try:
         parse_expectations(settings.expect_claims)
@@ -123,6 +118,14 @@ def _check_key_source(settings: JwtAuthSettings, trail: Trail) -> None:
         text = f"{error}: Grafana does not start"
         raise trail.refused("expect_claims", "expect_claims_invalid", text, _CLAIMS) from error
     trail.passed("key set", f"keys come from {sources[0]}", _KEY_SETS)
+
+
+def _may_be_fetched(settings: JwtAuthSettings) -> bool:
+    try:
+        scheme = urlsplit(settings.jwk_set_url).scheme
+    except ValueError:
+        return False
+    return scheme == "https" or settings.app_mode == "development"
 
 
 def _check_signature(
@@ -133,9 +136,7 @@ def _check_signature(
         jwks = jws.as_pem_file(jwks, settings.key_id)
     keys = jws.keys_for(jwks, parsed.key_id)
     if not keys:
-        which = "that the token names" if parsed.key_id else "without kid, as the token has none"
-        text = f"there is no key {which}; Grafana does not fetch again before cache_ttl is over"
-        raise trail.refused("key", "key_not_found", text, _VERIFY)
+        raise trail.refused("key", "key_not_found", _no_key(parsed, jwks), _VERIFY)
     trail.passed("key", "the key set has the token's kid", _VERIFY)
     if parsed.unknown_critical:
         text = "crit in the header names an extension that Grafana does not know"
@@ -144,6 +145,15 @@ def _check_signature(
         text = "the signature was not made with this key, or its type does not fit alg"
         raise trail.refused("signature", "signature_invalid", text, _VERIFY)
     trail.passed("signature", "the signature is good", _VERIFY)
+
+
+def _no_key(parsed: jws.SignedToken, jwks: Mapping[str, Any]) -> str:
+    kid = f"the token's kid is {shown(parsed.key_id)}" if parsed.key_id else "the token has no kid"
+    there = listed([name or "a key without kid" for name in jws.key_ids(jwks)])
+    return (
+        f"{kid}; the key set has {there or 'no keys'}. "
+        f"Grafana does not fetch again before cache_ttl is over"
+    )
 
 
 def _check_claims(
@@ -160,8 +170,8 @@ def _identify(
     claims: Mapping[str, Any], settings: JwtAuthSettings, orgs: Mapping[str, int], trail: Trail
 ) -> Verdict:
     """``JWT.Authenticate`` after ``Verify``."""
-    login = _name(settings.username_claim, settings.username_attribute_path, claims, trail)
-    email = _name(settings.email_claim, settings.email_attribute_path, claims, trail)
+    login = _name("username", claims, settings, trail)
+    email = _name("email", claims, settings, trail)
     name = claims.get("name")
     groups = _strings("groups_attribute_path", settings.groups_attribute_path, claims, trail)
     roles = _roles(claims, settings, orgs, trail)
@@ -197,30 +207,21 @@ def _roles(
     if settings.skip_org_role_sync:
         trail.passed("role", "skip_org_role_sync: Grafana keeps the roles it has", _CLIENT)
         return _Roles()
-    word = _role_word(claims, settings)
-    direct = "Admin" if word == GRAFANA_ADMIN else word
-    is_admin = settings.allow_assign_grafana_admin and word == GRAFANA_ADMIN
-    org_roles = _mapped_roles(claims, settings, orgs, direct, trail)
-    org_roles = org_roles or _default_role(settings, direct)
+    found = role_word(claims, settings)
+    direct = "Admin" if found.word == GRAFANA_ADMIN else found.word
+    is_admin = settings.allow_assign_grafana_admin and found.word == GRAFANA_ADMIN
+    mapped = _mapped_roles(claims, settings, orgs, direct, trail)
+    org_roles = mapped or _default_role(settings, direct)
+    problem = f"{found.problem}; no org_mapping matches" if settings.org_mapping else found.problem
     if not org_roles and settings.role_attribute_strict:
-        text = "no valid role, and role_attribute_strict is on (403 jwt.invalid_role)"
+        text = f"{problem}; role_attribute_strict is on (403 jwt.invalid_role)"
         raise trail.refused("role", "role_invalid", text, _CLIENT)
-    if org_roles:
+    if mapped or not found.problem:
         trail.passed("role", "the token gives a role in each of its organizations", _ROLES)
     else:
-        trail.passed("role", "no role is set; new people get auto_assign_org_role", _CLIENT)
+        who = "the role" if org_roles else "the role of new people"
+        trail.passed("role", f"{problem}: auto_assign_org_role is {who}", _CLIENT)
     return _Roles(org_roles, is_admin)
-
-
-def _role_word(claims: Mapping[str, Any], settings: JwtAuthSettings) -> str:
-    """``extractRoleAndAdmin``: an expression that fails means no role; case is not folded."""
-    if not settings.role_attribute_path:
-        return ""
-    try:
-        word = compile_expression(settings.role_attribute_path).search(claims)
-    except ExpressionError:
-        return ""
-    return word if isinstance(word, str) else ""
 
 
 def _mapped_roles(
@@ -248,14 +249,13 @@ def _default_role(settings: JwtAuthSettings, direct: str) -> dict[int, str]:
     return {settings.default_org_id: role} if role else {}
 
 
-def _name(claim: str, path: str, claims: Mapping[str, Any], trail: Trail) -> str:
+def _name(which: str, claims: Mapping[str, Any], settings: JwtAuthSettings, trail: Trail) -> str:
     """A top-level claim; the expression only where the claim's key is unset."""
-    if claim:
-        value = claims.get(claim)
-    elif path:
-        value = _search(path, "username and e-mail", claims, trail)
-    else:
+    claim, setting = getattr(settings, f"{which}_claim"), f"{which}_attribute_path"
+    path = getattr(settings, setting)
+    if not claim and not path:
         return ""
+    value = claims.get(claim) if claim else _search(path, setting, claims, trail)
     return value if isinstance(value, str) else ""
 
 
@@ -266,8 +266,11 @@ def _strings(setting: str, path: str, claims: Mapping[str, Any], trail: Trail) -
 
 
 def _search(path: str, setting: str, claims: Mapping[str, Any], trail: Trail) -> Any:
+    failed = "does not compile"
     try:
-        return compile_expression(path).search(claims)
+        expression = compile_expression(path)
+        failed = "fails on this token"
+        return expression.search(claims)
     except ExpressionError as error:
-        text = f"{setting}: the expression fails on this token, and Grafana refuses it"
+        text = f"{setting} {failed}: {error.detail}"
         raise trail.refused("expression", "jmespath_error", text, _CLIENT) from error

@@ -50,6 +50,10 @@ ROLE_NONE_SINCE: Version = (10, 2)
 ORG_MAPPING_SINCE: Version = KEY_SINCE["org_mapping"]
 """From here the JWT client maps through ``org_role_mapper.go``; before, to the default org only."""
 
+ENVIRONMENT_SINCE: Version = (9, 3)
+"""A ``GF_*`` variable reaches only keys of an ini file that was loaded (``pkg/setting``); until 9.2
+``conf/defaults.ini`` spelt ``expect_claims`` as ``expected_claims`` (#58231, fixed by #58284)."""
+
 JOSE_V4_SINCE: Version = (12, 3)
 """go-jose v4: a list of algorithms, and any (no longer every) expected audience is enough."""
 

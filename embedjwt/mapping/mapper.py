@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, field
 
 from embedjwt.config.model import GrafanaTarget, MappingSettings
@@ -42,9 +43,10 @@ _REFUSALS = {
     "sub_invalid": ("Your account's identifier cannot be used.", ""),
 }
 _INVALID_HINT = (
-    f"it is blank, longer than {_LONGEST} characters, or holds control characters; "
-    "correct it upstream or choose another claim"
+    f"it is blank or has white space around it, is longer than {_LONGEST} characters, or holds "
+    "control or invisible characters; correct it upstream or choose another claim"
 )
+_INVALID_NAME = f"it is blank, longer than {_LONGEST} characters, or holds control characters"
 
 
 class IdentityRefused(MappingRefused):
@@ -193,17 +195,29 @@ class Mapper:
             return "role_missing"
         if not identity.email:
             return "email_missing"
-        if not _is_usable(identity.email):
+        if not _is_identifier(identity.email):
             return "email_invalid"
-        if not _is_usable(identity.login):
+        if not _is_identifier(identity.login):
             return "login_invalid"
-        usable = _is_usable(identity.sub) and not found.sub.isspace()
+        usable = _is_usable(identity.sub) and _is_identifier(found.sub)
         return "" if usable else "sub_invalid"
 
 
 def _is_usable(text: str) -> bool:
-    """Whether a text can name a person: not blank, not too long, nothing invisible in it."""
+    """Whether a text can be shown as a name: not blank, not too long, nothing unprintable."""
     return len(text) <= _LONGEST and not _UNPRINTABLE.search(text) and not text.isspace()
+
+
+def _is_identifier(text: str) -> bool:
+    """Whether a text can tell people apart: two that look the same must not be two accounts.
+
+    Invisible format characters (Unicode category Cf) are legitimate in a name only.
+    """
+    return (
+        _is_usable(text)
+        and text == text.strip()
+        and (text.isascii() or all(unicodedata.category(char) != "Cf" for char in text))
+    )
 
 
 def _trace_fallbacks(found: _Found, subject: str, trace: list[TraceStep]) -> None:
@@ -212,7 +226,7 @@ def _trace_fallbacks(found: _Found, subject: str, trace: list[TraceStep]) -> Non
     if not found.sub and subject:
         trace.append(TraceStep("sub", "", "login", subject, None))
     if not _is_usable(found.name):
-        trace.append(TraceStep("name", "", "", found.name, "dropped: " + _INVALID_HINT))
+        trace.append(TraceStep("name", "", "", found.name, "dropped: " + _INVALID_NAME))
 
 
 def _trace_org_roles(

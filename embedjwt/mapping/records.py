@@ -8,7 +8,7 @@ from typing import Any
 
 
 class UnreadableDocument(ValueError):
-    """A claim has a JSON type that Grafana cannot decode, so that it drops the whole document."""
+    """A claim has a JSON type that Grafana cannot decode, or two spellings: none of it counts."""
 
 
 @dataclass(slots=True)
@@ -32,20 +32,25 @@ _KNOWN = _TEXTS | {"attributes"}
 def decode(document: Any) -> Record:
     """The record in a document; ``UnreadableDocument`` names the claim that spoils it.
 
-    The rules are those of Go's ``encoding/json``: keys match whatever their case, a later key
-    overrides an earlier one, ``null`` leaves a text as it is, another wrong type is an error.
+    The rules are those of Go's ``encoding/json``: keys match whatever their case, ``null`` is
+    empty, another wrong type is an error. Where Go lets the later of two spellings win
+    (``{"sub": …, "SUB": …}``), the document is refused: which one is the person is anybody's guess.
     """
     if not isinstance(document, Mapping):
         raise UnreadableDocument("it is not a JSON object")
     record = Record()
+    seen: set[str] = set()
     for key, value in document.items():
         name = key
         if name not in _KNOWN:
             name = key.casefold() if isinstance(key, str) else ""
             if name not in _KNOWN:
                 continue
+        if name in seen:
+            raise UnreadableDocument(f"{name} comes in two spellings")
+        seen.add(name)
         if name == "attributes":
-            _add_attributes(record, value)
+            record.attributes = _attributes(value)
         elif isinstance(value, str):
             setattr(record, name, value)
         elif value is not None:
@@ -53,15 +58,12 @@ def decode(document: Any) -> Record:
     return record
 
 
-def _add_attributes(record: Record, value: Any) -> None:
-    """Merge a map of lists of strings, as decoding twice into one Go map does."""
+def _attributes(value: Any) -> dict[str, Sequence[str]]:
     if value is None:
-        record.attributes = {}
-        return
+        return {}
     if not isinstance(value, Mapping):
         raise UnreadableDocument("attributes is not an object")
-    for key, items in value.items():
-        record.attributes[key] = [_text(item) for item in _list(items)]
+    return {key: [_text(item) for item in _list(items)] for key, items in value.items()}
 
 
 def _list(items: Any) -> Sequence[Any]:

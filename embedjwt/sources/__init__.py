@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 
 from embedjwt.config.model import Settings
-from embedjwt.sources.build import configured_sources, identity_header_names
+from embedjwt.sources.build import configured_sources
 from embedjwt.sources.chain import SessionSource, SourceChain
 
-__all__ = ["SessionSource", "SourceChain", "build_sources", "identity_header_names"]
+__all__ = ["SessionSource", "SourceChain", "build_sources"]
 
 
 def build_sources(

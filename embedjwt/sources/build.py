@@ -52,16 +52,6 @@ def configured_sources(settings: Settings, clock: Callable[[], float]) -> list[S
     return sources
 
 
-def identity_header_names(settings: Settings) -> frozenset[str]:
-    """The headers, in lower case, that ``proxy`` sources believe; empty where there are none."""
-    return frozenset(
-        name.lower()
-        for source in settings.source
-        if isinstance(source, ProxySource)
-        for name in _identity_headers(source).names()
-    )
-
-
 def _carrier(source: JwtSource) -> Carrier:
     if source.cookie is not None:
         return Cookie(source.cookie)

@@ -9,6 +9,7 @@ from typing import Protocol
 from werkzeug.wrappers import Request
 
 from embedjwt.errors import SessionRefused
+from embedjwt.sources.ambiguity import is_ambiguous
 
 _HIDDEN_BEARER = re.compile(r",\s*bearer\s", re.IGNORECASE)
 
@@ -32,17 +33,14 @@ class BearerHeader:
 
     def read(self, request: Request) -> str | None:
         """What follows ``Bearer``, which may be empty."""
+        refuse_ambiguous(request, "Authorization")
         value = request.headers.get("Authorization", "")
         scheme, _, rest = value.partition(" ")
         if scheme.lower() == "bearer":
             return rest.strip(" ")
         # WSGI servers join repeated fields with a comma.
         if _HIDDEN_BEARER.search(value):
-            raise SessionRefused(
-                "The request has more than one Authorization header.",
-                code="credential_ambiguous",
-                hint="a proxy appends Authorization where it should replace it",
-            )
+            raise _ambiguous("Authorization")
         return None
 
 
@@ -58,6 +56,7 @@ class NamedHeader:
 
     def read(self, request: Request) -> str | None:
         """The token; ``None`` where the header is missing or empty."""
+        refuse_ambiguous(request, self.name)
         value = request.headers.get(self.name, "").strip(" ")
         if value[:7].lower() == "bearer ":
             value = value[7:].strip(" ")
@@ -85,3 +84,17 @@ class Cookie:
                 hint=f"cookie {self.name!r} is set for several domains or paths; delete the others",
             )
         return values.pop() if values else None
+
+
+def refuse_ambiguous(request: Request, name: str) -> None:
+    """Raises ``SessionRefused`` where a header came twice, or also with an underscore."""
+    if is_ambiguous(request, name):
+        raise _ambiguous(name)
+
+
+def _ambiguous(name: str) -> SessionRefused:
+    return SessionRefused(
+        "The request has more than one header of this name.",
+        code="credential_ambiguous",
+        hint=f"{name} came twice, or also with an underscore: the proxy in front must replace it",
+    )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from embedjwt.errors import SessionRefused
+from embedjwt.sources.compact import type_not_accepted
 
 MAX_TIME = 253_402_300_799
 """Unix seconds of the last second of the year 9999; a time beyond is a mistake or an attack."""
@@ -27,6 +27,11 @@ class ClaimsPolicy:
 
     def check(self, claims: Mapping[str, Any], now: int) -> None:
         """Raise ``SessionRefused``, with the exact code, at the first claim that is not right."""
+        # RFC 8417 section 2.2: events makes it a security event token. A logout token is one, has
+        # the key, iss and aud of an ID token, and need not say in typ what it is (OpenID Connect
+        # Back-Channel Logout 1.0 section 2.4).
+        if "events" in claims:
+            raise type_not_accepted("a token with events, such as a logout token, is no session")
         self._check_required(claims)
         if claims["iss"] != self.issuer:
             raise issuer_unknown(f"the token's iss is not {self.issuer!r}, character by character")
@@ -74,8 +79,9 @@ class ClaimsPolicy:
 def read_time(claims: Mapping[str, Any], name: str) -> int:
     """A NumericDate (RFC 7519 section 2) in whole Unix seconds."""
     value = claims[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise claim_invalid(name, "must be a number of seconds")
+    # NaN and infinity are not between any two numbers.
     if not 0 <= value <= MAX_TIME:
         raise claim_invalid(name, "is no time of this age")
     return int(value)

@@ -71,6 +71,13 @@ def malformed(hint: str) -> SessionRefused:
     return SessionRefused("The token is not a well-formed JWT.", code="token_malformed", hint=hint)
 
 
+def type_not_accepted(hint: str) -> SessionRefused:
+    """The refusal of a token that was signed for another purpose than a session."""
+    return SessionRefused(
+        "The token is of a type that is not accepted.", code="token_type_not_accepted", hint=hint
+    )
+
+
 def _json_object(segment: str, part: str) -> dict[str, Any]:
     try:
         value = strict_loads(_decode(segment, part))
@@ -108,11 +115,7 @@ def _check_type(header: dict[str, Any]) -> None:
     typ = header["typ"]
     # RFC 7515 section 4.1.9: case-insensitive, and "application/" may be left out.
     if not isinstance(typ, str) or typ.upper().removeprefix("APPLICATION/") not in ACCEPTED_TYPES:
-        raise SessionRefused(
-            "The token is of a type that is not accepted.",
-            code="token_type_not_accepted",
-            hint='the header\'s typ must be "JWT" or "at+jwt", or be left out',
-        )
+        raise type_not_accepted('the header\'s typ must be "JWT" or "at+jwt", or be left out')
 
 
 def _alg(header: dict[str, Any]) -> str:

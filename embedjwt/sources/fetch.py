@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import requests
 from urllib3.exceptions import HTTPError
@@ -69,8 +70,14 @@ class Fetcher:
 
 
 def unavailable(url: str, why: str) -> UpstreamUnavailable:
-    """The failure to get something usable from a provider."""
-    return failed(f"{url}: {why}")
+    """The failure to get something usable from a provider.
+
+    The hint goes to the logs, so it names the URL without what may be secret in it: the query and
+    the userinfo (RFC 3986 section 3.2.1).
+    """
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return failed(f"{urlunsplit((parts.scheme, host, parts.path, '', ''))}: {why}")
 
 
 def failed(hint: str) -> UpstreamUnavailable:

@@ -16,7 +16,7 @@ MAX_AGE = 300
 """Seconds after which a remote set is fetched again when next needed."""
 
 COOLDOWN = 30
-"""Seconds between two fetches that unknown kids can cause, whoever sends them."""
+"""Seconds without a fetch for an unknown kid, whoever sends it, after any fetch has ended."""
 
 RETRY_AFTER = 5
 """Seconds without a new attempt after one that failed."""
@@ -50,10 +50,14 @@ class FixedKeys:
 
 @dataclass(slots=True)
 class _Fetch:
-    """A fetch under way. ``deadline`` is when nobody waits for it any longer."""
+    """A fetch under way. ``deadline`` is when nobody waits for it any longer.
+
+    ``turn`` is taken, for good, by the one request that waits for it with an unknown kid.
+    """
 
     deadline: float
     done: threading.Event = field(default_factory=threading.Event)
+    turn: threading.Lock = field(default_factory=threading.Lock)
 
 
 class RemoteKeys:
@@ -81,7 +85,7 @@ class RemoteKeys:
         self._fetch: _Fetch | None = None
         self._keys: KeySet | None = None
         self._loaded_at = 0.0
-        self._tried_at: float | None = None
+        self._ended_at: float | None = None
         self._failure: str | None = None
 
     def current(self) -> KeySet:
@@ -94,34 +98,40 @@ class RemoteKeys:
             # A request waits for keys that it cannot do without, but never for a provider that is
             # known to fail: then old keys serve, or the request fails at once.
             failing = self._failure is not None
-            self._refresh(
-                unless_tried_within=RETRY_AFTER if failing else 0,
-                wait=not failing and (self._keys is None or age >= 2 * MAX_AGE),
-            )
+            fetch = self._refresh(unless_ended_within=RETRY_AFTER if failing else 0)
+            if fetch and not failing and (self._keys is None or age >= 2 * MAX_AGE):
+                self._wait(fetch)
         keys, failure = self._keys, self._failure
         if keys is None or self._clock() - self._loaded_at >= MAX_STALE:
-            raise failed(failure or f"{self._url}: it took too long")
+            raise failed(failure) if failure else unavailable(self._url, "it took too long")
         return keys
 
     def after_unknown_kid(self) -> KeySet:
-        """The set, fetched anew unless an attempt was made within ``COOLDOWN``."""
-        self._refresh(unless_tried_within=COOLDOWN, wait=True)
+        """The set, fetched anew unless a fetch has ended within ``COOLDOWN``."""
+        failing = self._failure is not None
+        fetch = self._refresh(unless_ended_within=COOLDOWN)
+        # Anybody can make up a kid. So one request waits for a fetch, none for a provider that is
+        # known to fail, and the others look into the keys there are.
+        if fetch and not failing and fetch.turn.acquire(blocking=False):
+            self._wait(fetch)
         return self.current()
 
-    def _refresh(self, *, unless_tried_within: float, wait: bool) -> None:
+    def _refresh(self, *, unless_ended_within: float) -> _Fetch | None:
+        """The fetch under way, or a new one; ``None`` where the last ended too short ago."""
         with self._lock:
-            now = self._clock()
-            fetch = self._fetch
-            if fetch is None:
-                if self._tried_at is not None and now - self._tried_at < unless_tried_within:
-                    return
-                fetch = self._fetch = _Fetch(deadline=now + self._timeout)
-                self._tried_at = now
+            if self._fetch is None:
+                now = self._clock()
+                if self._ended_at is not None and now - self._ended_at < unless_ended_within:
+                    return None
+                fetch = _Fetch(deadline=now + self._timeout)
                 # A thread of its own, because neither name resolution nor a provider that drips
                 # header lines heeds a time limit; the request that waits must.
                 threading.Thread(target=self._run, args=(fetch,), daemon=True).start()
-        if wait:
-            fetch.done.wait(max(0.0, fetch.deadline - now))
+                self._fetch = fetch
+            return self._fetch
+
+    def _wait(self, fetch: _Fetch) -> None:
+        fetch.done.wait(max(0.0, fetch.deadline - self._clock()))
 
     def _run(self, fetch: _Fetch) -> None:
         try:
@@ -136,6 +146,7 @@ class RemoteKeys:
         finally:
             with self._lock:
                 self._fetch = None
+                self._ended_at = self._clock()
             fetch.done.set()
 
 

@@ -32,6 +32,11 @@ _CURVES = {"ES256": "secp256r1", "ES384": "secp384r1", "ES512": "secp521r1"}
 HMAC_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 """The shortest secret for each algorithm (RFC 7518 section 3.2)."""
 
+_NEVER_PUBLIC = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+"""Members of private and of symmetric keys (RFC 7518 sections 6.2.2, 6.3.2 and 6.4)."""
+
+_LONGEST = {"n": 1366, "e": 6, "x": 88, "y": 88}
+"""Base64url characters of 8192 bits, of 32 bits, and of a coordinate of P-521."""
 
 _READERS: dict[str, Callable[[dict[str, Any]], object]] = {
     "RSA": RSAAlgorithm.from_jwk,
@@ -128,10 +133,21 @@ def _from_jwk(jwk: Mapping[str, Any]) -> VerificationKey | None:
     operations = jwk.get("key_ops", ["verify"])
     if jwk.get("use", "sig") != "sig" or not isinstance(operations, list):
         return None
-    key = _public_key(jwk) if "verify" in operations else None
+    key = _public_key(jwk) if "verify" in operations and _harmless(jwk) else None
     if key is None or not _strong(key):
         return None
     return VerificationKey(kid, alg, json.dumps(jwk, sort_keys=True), key)
+
+
+def _harmless(jwk: Mapping[str, Any]) -> bool:
+    """Whether reading a key costs next to nothing.
+
+    With a ``d`` the library would first factor ``n``, which can take minutes and stops all threads.
+    """
+    if not _NEVER_PUBLIC.isdisjoint(jwk):
+        return False
+    numbers = [(jwk[name], longest) for name, longest in _LONGEST.items() if name in jwk]
+    return all(isinstance(text, str) and len(text) <= longest for text, longest in numbers)
 
 
 def _public_key(jwk: Mapping[str, Any]) -> PublicKey | None:

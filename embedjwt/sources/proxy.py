@@ -13,6 +13,7 @@ from werkzeug.wrappers import Request
 
 from embedjwt.errors import SessionRefused
 from embedjwt.identity import Documents, UpstreamSession, VerifiedClaims
+from embedjwt.sources.ambiguity import is_ambiguous
 
 MAX_VALUE_LENGTH = 1024
 """Characters of a subject, login, e-mail or name."""
@@ -78,9 +79,8 @@ class ProxyHeaders:
     ``login`` and ``preferred_username`` (the user), ``email``, ``name`` and ``groups``, each only
     where its header says something.
 
-    NOTE: WSGI shows ``X_User`` and ``X-User`` as one variable, so twins cannot be seen here:
-    ``web/raw_headers.py`` refuses them before WSGI does that. Werkzeug, gunicorn and waitress drop
-    the former by themselves.
+    NOTE: WSGI shows ``X_User`` and ``X-User`` as one variable, so twins cannot be seen here alone:
+    ``web/asgi.py`` sees them and says so. Werkzeug, gunicorn and waitress drop the former.
     """
 
     def __init__(
@@ -98,14 +98,22 @@ class ProxyHeaders:
 
     def session(self, request: Request, now: int) -> UpstreamSession | None:  # noqa: ARG002
         """The session the headers tell of; ``None`` where all of them are missing or empty."""
+        twins = [name for name in self._headers.names() if is_ambiguous(request, name)]
         values = self._read(request)
-        if not values:
+        if not values and not twins:
             return None
         if not self._is_trusted(request.environ.get("REMOTE_ADDR", "")):
             raise SessionRefused(
                 "Identity headers are not accepted from this address.",
                 code="peer_not_trusted",
                 hint="the connection's peer is not in [web] trusted_proxies",
+            )
+        if twins:
+            raise SessionRefused(
+                "An identity header came twice, or under a name with an underscore.",
+                code="identity_header_ambiguous",
+                hint=f"{twins[0]}: the proxy in front must replace these headers, and drop names "
+                "with an underscore",
             )
         return UpstreamSession(
             source=self.name,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from werkzeug.wrappers import Request
 
@@ -40,9 +39,7 @@ class OriginGuard:
     """Cross-origin rules: which pages may ask, and which may read the answer."""
 
     def __init__(self, settings: Settings) -> None:
-        issuer = urlsplit(settings.issuer)
-        own = f"{issuer.scheme}://{issuer.netloc}"
-        self._allowed = frozenset({*settings.web.allowed_origins, own})
+        self._allowed = frozenset(settings.web.allowed_origins)
 
     def check(self, request: Request) -> None:
         """Refuses a request from a page that is not on the list. Raises :class:`OriginRefused`."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import LengthRequired, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
 from embedjwt.config import GrafanaTarget
@@ -101,14 +101,19 @@ def _json_object(request: Request, limit: int) -> dict[str, Any]:
 
 
 def _read(request: Request, limit: int) -> bytes:
-    """The body, at most ``limit`` bytes of it; a length that is announced is not exceeded."""
-    length = request.content_length
+    """The body. Raises 411 where its length is not announced, 413 where it is over ``limit``."""
+    environ = request.environ
+    stream, length = environ["wsgi.input"], request.content_length
+    # What has no length may be cut short without our noticing, so it is not taken for a body.
+    if "HTTP_TRANSFER_ENCODING" in environ:
+        raise LengthRequired
     if length is None:
-        request.max_content_length = limit
-        return request.get_data(cache=False)
+        if environ.get("wsgi.input_terminated") and stream.read(1):
+            raise LengthRequired
+        return b""
     if length > limit:
         raise RequestEntityTooLarge
-    data: bytes = request.environ["wsgi.input"].read(length)
+    data: bytes = stream.read(length)
     return data
 
 

@@ -34,8 +34,12 @@ async function tellStory(answer) {
   const { header, claims } = showToken(token);
   step("embedjwt", "done", `${claims.login} · ${claims.role ?? "no role"}`);
   step("token", "done", `${header.alg} · ${answer.expires_at - claims.iat} seconds`);
+  await judge();
+}
+
+async function judge() {
   try {
-    const judged = await askGrafana(answer.token);
+    const judged = await askGrafana(token.token);
     showVerdict(judged);
     const { accepted, login, role, reason } = judged.verdict;
     step("grafana", accepted ? "done" : "failed", accepted ? `accepted ${login} as ${role}` : reason);
@@ -81,12 +85,14 @@ function tick() {
   const strip = document.querySelector(".token-strip");
   const life = Math.max(0, Math.min(1, (token.expires_at - now) / token.expires_in));
   at("life-bar").style.transform = `scaleX(${life})`;
-  strip.dataset.state = left > 0 ? "alive" : grace > 0 ? "grace" : "dead";
+  const died = grace < 0 && strip.dataset.state !== "dead";
+  strip.dataset.state = left > 0 ? "alive" : grace >= 0 ? "grace" : "dead";
   at("life-text").textContent = left > 0
     ? `This token ends in ${left} s${stopped ? ", and nobody renews it." : "; the next one comes before that."}`
-    : grace > 0
+    : grace >= 0 // at 0 too: Grafana refuses a second later
       ? `Expired. Grafana allows ${LEEWAY} s for clocks that differ: ${grace} s left.`
       : "Expired for good: Grafana now shows its login page.";
+  if (died) judge();
   document.querySelectorAll("[data-countdown]").forEach((node) => {
     const seconds = Math.round(Number(node.dataset.countdown) - now);
     node.textContent = seconds >= 0 ? `in ${seconds} s` : `${-seconds} s ago`;

@@ -127,10 +127,33 @@ def test_a_bad_configuration_is_told_once_and_nothing_starts(tmp_path: Path) -> 
 
 def test_missing_keys_are_told(tmp_path: Path) -> None:
     write_config(tmp_path, 1, "https://idp.example.com/jwks")
-    (tmp_path / "jwks" / "ring.json").rename(tmp_path / "ring.json")
+    (tmp_path / "jwks").rename(tmp_path / "moved")
     done = serve(tmp_path)
     assert done.returncode == 1
     assert "embedjwt init" in done.stderr
+
+
+@pytest.mark.parametrize("after", [0.05, 0.4, 0.7, 1.0])
+def test_a_stop_during_start_up_is_not_lost(tmp_path: Path, after: float) -> None:
+    port = free_port()
+    write_config(tmp_path, port, "https://idp.example.com/jwks")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "embedjwt", "serve", "--port", str(port)],
+        cwd=tmp_path,
+        env=clean_environment(),
+        stderr=subprocess.DEVNULL,
+    )
+    time.sleep(after)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=15) in (0, -signal.SIGTERM)
+
+
+def test_tls_files_that_do_not_fit_are_told(tmp_path: Path) -> None:
+    write_config(tmp_path, 1, "https://idp.example.com/jwks")
+    done = serve(tmp_path, "--tls-cert", "embedjwt.toml", "--tls-key", "embedjwt.toml")
+    assert done.returncode == 1
+    assert "cannot be used for TLS" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_port_in_use_is_told(tmp_path: Path) -> None:

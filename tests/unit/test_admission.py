@@ -131,6 +131,30 @@ def test_domains(allowed: str, admitted: bool) -> None:
     assert code == (None if admitted else "domain_not_allowed")
 
 
+@pytest.mark.parametrize(
+    ("email", "allowed", "admitted"),
+    [
+        pytest.param("a@KOMPANY.com", "kompany.com", True, id="case"),
+        pytest.param("a@\u212aompany.com", "kompany.com", False, id="kelvin-sign"),
+        pytest.param("a@kompany.com", "\u212aompany.com", False, id="kelvin-sign-configured"),
+        pytest.param("a@B\u00dcCHER.example", "b\u00fccher.example", True, id="beyond-ascii"),
+        pytest.param("\u212a@kompany.com", "kompany.com", True, id="local-part-is-free"),
+        pytest.param("a@evil.example@kompany.com", "kompany.com", False, id="two-at-signs"),
+        pytest.param("a@@kompany.com", "kompany.com", False, id="two-at-signs-together"),
+        pytest.param("@kompany.com", "kompany.com", False, id="no-local-part"),
+        pytest.param("kompany.com", "kompany.com", False, id="no-at-sign"),
+        pytest.param("a b@kompany.com", "kompany.com", False, id="space"),
+        pytest.param("a\u2003b@kompany.com", "kompany.com", False, id="wide-space"),
+        pytest.param("a@kompany.com\n", "kompany.com", False, id="line-end"),
+        pytest.param("", "kompany.com", False, id="none"),
+    ],
+)
+def test_only_one_plain_address_has_a_domain(email: str, allowed: str, admitted: bool) -> None:
+    identity = Identity(sub="1", login="ada", email=email)
+    code = verdict({"allowed_domains": [allowed]}, identity)
+    assert code == (None if admitted else "domain_not_allowed")
+
+
 def test_a_subdomain_is_another_domain() -> None:
     identity = Identity(sub="1", login="ada", email="ada@dev.example.com")
     assert verdict({"allowed_domains": "example.com"}, identity) == "domain_not_allowed"

@@ -153,7 +153,18 @@ REFUSED: list[Any] = [
         "exclude each other",
     ),
     ({"web": {"allowed_origins": ["https://a/b"]}}, "web.allowed_origins.0", "scheme://host"),
-    ({"web": {"trusted_proxies": ["0.0.0.0/0"]}}, "web.trusted_proxies.0", "whole internet"),
+    ({"web": {"trusted_proxies": ["0.0.0.0/0"]}}, "web.trusted_proxies.0", "too large"),
+    ({"web": {"trusted_proxies": ["128.0.0.0/1"]}}, "web.trusted_proxies.0", "too large"),
+    (
+        {
+            "grafana": [
+                {"url": "https://a"},
+                {"name": "b", "url": "https://b", "audience": "https://a"},
+            ]
+        },
+        "grafana",
+        "same audience",
+    ),
     ({"web": {"trusted_proxies": ["proxy"]}}, "web.trusted_proxies.0", "address or network"),
     ({"keys": {"algorithm": "HS256"}}, "keys.algorithm", "should be"),
 ]
@@ -284,11 +295,18 @@ class TestTemplate:
             parse_settings(raw, {}, base=Path("/"), origin=f"template {key}")
 
 
-def test_a_readers_shared_prefix_is_said() -> None:
-    two = [source(), source(name="other", issuer="https://idp2.example.com")]
+@pytest.mark.parametrize(
+    ("prefixes", "said"),
+    [(("", ""), True), (("", "other|"), True), (("a|", "a|b|"), True), (("a|", "b|"), False)],
+)
+def test_prefixes_that_do_not_keep_people_apart_are_said(
+    prefixes: tuple[str, str], said: bool
+) -> None:
+    two = [
+        source(subject_prefix=prefixes[0]),
+        source(name="other", issuer="https://idp2.example.com", subject_prefix=prefixes[1]),
+    ]
     raw = {**MINIMAL, "source": two}
-    assert any(
-        "subject_prefix" in w for w in warnings(parse_settings(raw, {}, base=Path("/"), origin="t"))
-    )
-    two[1]["subject_prefix"] = "other|"
-    assert not warnings(parse_settings(raw, {}, base=Path("/"), origin="t"))
+    told = warnings(parse_settings(raw, {}, base=Path("/"), origin="t"))
+    assert any("subject_prefix" in sentence for sentence in told) is said
+    assert any("one login or e-mail" in sentence for sentence in told)

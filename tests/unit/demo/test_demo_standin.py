@@ -67,7 +67,7 @@ def test_the_header_wins_over_the_url(stage: Stage) -> None:
     assert stage.standin.get(f"{PANEL}&auth_token=nonsense", headers=good_header).status_code == 200
 
 
-@pytest.mark.parametrize("panel_id", ["9", "panel-9", "", "²", "x"])
+@pytest.mark.parametrize("panel_id", ["9", "panel-9", "", "²", "x", "1" * 5000])
 def test_an_unknown_panel_is_named_so(stage: Stage, panel_id: str) -> None:
     token = stage.token("vera")
     answer = stage.standin.get(
@@ -97,10 +97,23 @@ def test_every_query_needs_its_own_token(stage: Stage) -> None:
         {"panelId": 1, "from": "now-5m", "to": "now"},
         {"panelId": 1, "from": 2, "to": 1},
         {"panelId": 1, "from": 0, "to": 10**12},
+        {"panelId": 1, "from": 10**400, "to": 10**400 + 1000},
+        {"panelId": 1, "from": -(10**400), "to": 1000 - 10**400},
+        {"panelId": "1" * 5000, "from": 1, "to": 2},
         [],
         "now",
     ],
-    ids=["panel", "words", "backwards", "years", "list", "text"],
+    ids=[
+        "panel",
+        "words",
+        "backwards",
+        "years",
+        "huge",
+        "huge-negative",
+        "panel-huge",
+        "list",
+        "text",
+    ],
 )
 def test_an_odd_query_is_a_client_error(stage: Stage, body: object) -> None:
     headers = {"X-JWT-Assertion": stage.token("vera")}

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from embedjwt.config.model import Settings
+from embedjwt.errors import RequestRefused
 from embedjwt.grafana.ini import parse_ini
 from embedjwt.grafana.settings import grafana_config
 from embedjwt.grafana.verifier import read_ini
-from embedjwt.grafana.versions import KEY_SINCE
+from embedjwt.grafana.versions import ENVIRONMENT_SINCE, KEY_SINCE
 
 EVERYTHING = {
     "role_attribute_path": "role",
@@ -117,11 +118,26 @@ def test_every_format_says_the_same(version, audience):
 
     ini = parse_ini(texts("ini"))
 
-    assert from_env(texts("env")) == ini
+    if version >= ENVIRONMENT_SINCE:
+        assert from_env(texts("env")) == ini
     assert from_helm(texts("helm")) == ini
     assert json.loads(ini["auth.jwt"]["expect_claims"])["aud"] == audience
     assert set(ini["auth.jwt"]) <= {key for key in KEY_SINCE if KEY_SINCE[key] <= version}
     assert read_ini(texts("ini"), version=version).ignored == ()
+
+
+@pytest.mark.parametrize("version", [(8, 0), (9, 1), (9, 2)], ids=str)
+def test_no_environment_where_grafana_would_not_read_expect_claims(version):
+    with pytest.raises(RequestRefused, match="GF_AUTH_JWT_EXPECT_CLAIMS") as refused:
+        printed(version=version, format="env")
+
+    assert "--format ini" in refused.value.hint
+
+
+def test_the_environment_is_enough_since_9_3():
+    text = printed(version=(9, 3), format="env").text
+
+    assert json.loads(from_env(text)["auth.jwt"]["expect_claims"])["aud"] == "grafana"
 
 
 def test_names_in_an_environment_file():
@@ -218,8 +234,13 @@ def test_losses(version, mapping, fields):
     assert all(sentence.endswith(".") for _, sentence in losses)
 
 
-def test_no_warning_without_a_reason():
-    assert printed().warnings == ()
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"version": (10, 2), "auto_assign_org_role": "None"}, {"version": (10, 1)}],
+    ids=str,
+)
+def test_no_warning_without_a_reason(more):
+    assert printed(**more).warnings == ()
 
 
 def test_grafana_cloud_is_told_apart():
@@ -232,6 +253,10 @@ def test_grafana_cloud_is_told_apart():
         ({"issuer": "http://localhost:8000"}, "app_mode = development"),
         ({"jwks": "file"}, "at start only"),
         ({"mode": "gateway"}, "X-JWT-Assertion on every request"),
+        ({"mode": "gateway"}, "POST /v1/embed-token"),
+        ({"mode": "gateway"}, "comes later"),
+        ({"version": (10, 1), "auto_assign_org_role": "None"}, "new people who get no role"),
+        ({"version": (9, 0)}, "reverse proxy of your own"),
         ({"version": (9, 0)}, "9.1 (url_login)"),
         ({"version": (8, 3)}, "create the users"),
     ],

@@ -69,6 +69,66 @@ def test_a_line_break_is_not_quoted(value):
         quote_ini(value)
 
 
+def test_a_broken_line_is_told_with_the_file_s_name():
+    with pytest.raises(IniError, match=r"^/etc/g\.ini, line 2: expected key = value") as broken:
+        read_ini("[auth.jwt]\nenabled\n", name="/etc/g.ini")
+    assert broken.value.hint == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[security]\n# GF_AUTH_JWT_ENABLED\n", "such as GF_AUTH_JWT_ENABLED are not looked at"),
+        ("", "such as GF_AUTH_JWT_ENABLED are not looked at"),
+        ("GF_AUTH_JWT_ENABLED=true\n", "it looks like environment variables"),
+        ("export GF_AUTH_JWT_ENABLED=true\n", "it looks like environment variables"),
+        ("x:\n  - name: GF_AUTH_JWT_ENABLED\n", "it looks like environment variables"),
+        ('x:\n  GF_AUTH_JWT_ENABLED: "true"\n', "it looks like environment variables"),
+        ("grafana.ini:\n  security:\n    a: b\n", "it looks like YAML"),
+        ("  auth.jwt:\n    enabled: true\n", "it looks like YAML"),
+        ("[Auth.JWT]\nenabled = true\n", "[Auth.JWT] is another one"),
+        ("[ auth.jwt ]\nenabled = true\n", "[ auth.jwt ] is another one"),
+    ],
+)
+def test_no_section_at_all(text, words):
+    absent = read_ini(text, name="g.ini").absent
+
+    assert absent.startswith("g.ini has no [auth.jwt] section")
+    assert words in absent
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("---\ngrafana.ini:\n", "YAML"), ("x\nGF_AUTH_JWT_A=1\n", "environment variables")],
+)
+def test_what_is_no_ini_is_told_apart(text, kind):
+    with pytest.raises(IniError) as broken:
+        read_ini(text)
+    assert f"it looks like {kind}" in broken.value.hint
+
+
+@pytest.mark.parametrize(
+    ("line", "placeholder"),
+    [
+        ("[auth.jwt]\njwk_set_url = https://$__env{HOST}/j", ("jwk_set_url", "$__env{HOST}")),
+        ("[auth.jwt]\nexpect_claims = $__file{/run/x}", ("expect_claims", "$__file{/run/x}")),
+        ("[auth.jwt]\nenabled = ${ON}", ("enabled", "${ON}")),
+        ("[auth.jwt]\nheader_name = %(name)s", ("header_name", "%(name)s")),
+        ("[security]\nallow_embedding = ${E}", ("allow_embedding", "${E}")),
+        ("[users]\nauto_assign_org_id = ${E}", ("auto_assign_org_id", "${E}")),
+        ("app_mode = ${M}", ("app_mode", "${M}")),
+    ],
+)
+def test_what_grafana_would_expand_is_named(line, placeholder):
+    assert read_ini(line).placeholders == (placeholder,)
+
+
+def test_only_what_grafana_expands_is_a_placeholder():
+    text = '[auth.jwt]\nexpect_claims = {"aud": "$a{"}\nother = ${X}\n[database]\nx = ${Y}'
+
+    assert read_ini(text).placeholders == ()
+
+
 def test_what_grafana_takes_and_what_it_ignores():
     settings = read_ini(
         """

@@ -33,6 +33,7 @@ SETTINGS = JwtAuthSettings(
     auto_sign_up=True,
     role_attribute_path="role",
     role_attribute_strict=True,
+    allow_embedding=True,
 )
 CLAIMS = {
     "iss": "https://embed.example.com",
@@ -118,6 +119,7 @@ def test_a_good_token_is_taken_as_it_stands():
         "is_grafana_admin": False,
         "org_roles": {"1": "Editor"},
         "groups": [],
+        "warnings": [],
         "steps": [],
     }
     assert verdict.auth_id == "u1"
@@ -132,6 +134,11 @@ def test_a_good_token_is_taken_as_it_stands():
         pytest.param({"jwk_set_url": ""}, "key_set_not_configured", id="no-keys"),
         pytest.param({"jwk_set_file": "/k"}, "key_set_ambiguous", id="two-sources"),
         pytest.param({"jwk_set_url": "http://e/j"}, "jwk_set_url_not_https", id="http"),
+        pytest.param(
+            {"jwk_set_url": "https://[e/j", "app_mode": "development"},
+            "jwk_set_url_not_https",
+            id="no-url",
+        ),
         pytest.param({"expect_claims": "{"}, "expect_claims_invalid", id="expect-no-json"),
         pytest.param({"expect_claims": "[]"}, "expect_claims_invalid", id="expect-a-list"),
         pytest.param({"expect_claims": '{"iss": 1}'}, "expect_claims_invalid", id="expect-iss"),
@@ -541,13 +548,172 @@ def test_the_default_organization(assign, expected):
     assert judge(settings=settings).org_roles == {expected: "Editor"}
 
 
-def test_no_text_of_a_verdict_repeats_what_a_token_says():
-    claims = {**CLAIMS, "iss": "secret-issuer", "aud": "secret-aud", "role": "secret-role"}
-    for settings in (SETTINGS, replace(SETTINGS, expect_claims="{}")):
-        verdict = judge(sign(claims), settings=settings)
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, "role_invalid"),
+        ({"expect_claims": '{"iss": "x"}'}, "issuer_mismatch"),
+        ({"expect_claims": '{"sub": "x"}'}, "subject_mismatch"),
+        ({"expect_claims": '{"tenant": "x"}'}, "claim_mismatch"),
+        ({"username_attribute_path": "abs(name)", "username_claim": ""},
+         "jmespath_error"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_no_text_of_a_verdict_repeats_who_a_person_is(change, reason):
+    names = ("sub", "login", "email", "name", "tenant")
+    claims = {**CLAIMS, "role": "boss", **dict.fromkeys(names, "secret"), "groups": ["secret"]}
 
-        assert not verdict.accepted
-        assert "secret" not in verdict.detail + "".join(step.text for step in verdict.steps)
+    verdict = judge(sign(claims), settings=replace(SETTINGS, **change))
+
+    assert verdict.reason == reason
+    assert "secret" not in verdict.detail + "".join(step.text for step in verdict.steps)
+
+
+LONG = "k" * 20_000 + "!"
+ESCAPE = "\x1b[2J\r\n\u202e"
+
+
+@pytest.mark.parametrize("hostile", [LONG, ESCAPE], ids=["long", "control"])
+@pytest.mark.parametrize("place", ["kid", "iss", "aud", "role", "jwks"])
+def test_what_a_token_says_stays_short_and_on_its_line(hostile, place):
+    claims = {**CLAIMS, place: [hostile] * 30 if place == "aud" else hostile}
+    token = sign(claims, kid=hostile) if place == "kid" else sign(claims)
+    jwks = {"keys": [jwk(EC, hostile + str(n)) for n in range(30)]} if place == "jwks" else JWKS
+
+    verdict = judge(token, jwks=jwks)
+
+    assert not verdict.accepted
+    assert len(verdict.detail) < 600
+    assert verdict.detail.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("token", "change", "detail"),
+    [
+        pytest.param(
+            sign(kid="old"), {},
+            "the token's kid is old; the key set has k1, p384, rsa, ed, hs.", id="kid",
+        ),
+        pytest.param(sign(kid=None), {}, "the token has no kid; the key set has k1,", id="no-kid"),
+        pytest.param(
+            sign({**CLAIMS, "iss": "https://e.org"}), {},
+            "iss is https://e.org; expect_claims wants https://embed.example.com", id="iss",
+        ),
+        pytest.param(
+            sign(without("iss")), {},
+            "the token has no iss; expect_claims wants https://embed.example.com", id="no-iss",
+        ),
+        pytest.param(
+            sign({**CLAIMS, "aud": ["a", "b"]}), {},
+            "aud is a, b; expect_claims wants grafana", id="aud",
+        ),
+        pytest.param(
+            sign(without("aud")), {},
+            "the token has no aud; expect_claims wants grafana", id="no-aud",
+        ),
+        pytest.param(
+            sign({**CLAIMS, "aud": []}), {"expect_claims": '{"aud": ["x", "y"]}'},
+            "aud is an empty list; expect_claims wants one of x, y", id="any-aud",
+        ),
+        pytest.param(
+            sign(), {"expect_claims": '{"aud": ["grafana", "y"]}', "version": (12, 2)},
+            "aud is grafana; expect_claims wants all of grafana, y", id="all-aud",
+        ),
+        pytest.param(
+            sign({**CLAIMS, "role": "viewer"}), {},
+            "viewer is no role: Grafana wants Viewer, exactly so", id="role-case",
+        ),
+        pytest.param(
+            sign({**CLAIMS, "role": " EDITOR"}), {},
+            "EDITOR is no role: Grafana wants Editor, exactly so", id="role-caps",
+        ),
+        pytest.param(
+            sign({**CLAIMS, "role": "grafanaadmin"}), {},
+            "grafanaadmin is no role: Grafana wants GrafanaAdmin", id="admin-case",
+        ),
+        pytest.param(
+            sign({**CLAIMS, "role": "boss"}), {},
+            "boss is no role: roles are None, Viewer, Editor, Admin, GrafanaAdmin", id="role-word",
+        ),
+        pytest.param(
+            sign({**CLAIMS, "role": "None"}), {"version": (10, 1)},
+            "None is a role only since Grafana 10.2", id="role-none",
+        ),
+        pytest.param(
+            sign(without("role")), {},
+            "the token has no claim role, which is role_attribute_path", id="role-missing",
+        ),
+        pytest.param(
+            sign({**CLAIMS, "role": ["Editor"]}), {},
+            "role_attribute_path finds a list in this token, no word", id="role-list",
+        ),
+        pytest.param(
+            sign(), {"role_attribute_path": "a.b"},
+            "role_attribute_path finds nothing in this token, no word", id="role-path",
+        ),
+        pytest.param(
+            sign(), {"role_attribute_path": "`1`"}, "finds a number in this token", id="role-number"
+        ),
+        pytest.param(
+            sign(), {"role_attribute_path": "`true`"}, "finds true or false", id="role-boolean"
+        ),
+        pytest.param(
+            sign(), {"role_attribute_path": ""}, "role_attribute_path is not set", id="role-unset"
+        ),
+        pytest.param(
+            sign(), {"role_attribute_path": "contains(x, 'y')"},
+            "role_attribute_path fails on this token: ", id="role-fails",
+        ),
+        pytest.param(
+            sign(), {"role_attribute_path": "a ||"},
+            "role_attribute_path does not compile: JMESPath syntax error", id="role-syntax",
+        ),
+        pytest.param(
+            sign(without("role")), {"org_mapping": ("a:2:Admin",), "org_attribute_path": "orgs"},
+            "role_attribute_path; no org_mapping matches; role_attribute_strict is on",
+            id="role-and-orgs",
+        ),
+        pytest.param(
+            sign(), {"groups_attribute_path": "groups["},
+            "groups_attribute_path does not compile: JMESPath syntax error", id="groups-syntax",
+        ),
+        pytest.param(
+            sign(), {"email_claim": "", "email_attribute_path": "contains(x, 'y')"},
+            "email_attribute_path fails on this token: ", id="email-fails",
+        ),
+    ],
+)  # fmt: skip
+def test_a_refusal_says_what_was_found_and_what_is_wanted(token, change, detail):
+    verdict = judge(token, settings=replace(SETTINGS, **change))
+
+    assert not verdict.accepted
+    assert detail in verdict.detail
+    assert verdict.steps[-1].text == verdict.detail
+
+
+@pytest.mark.parametrize(
+    ("jwks", "words"),
+    [({"keys": []}, "the key set has no keys."), ({"keys": [{"kty": "EC"}]}, "a key without kid")],
+    ids=["empty", "nameless"],
+)
+def test_a_key_set_without_the_token_s_kid_is_described(jwks, words):
+    assert words in judge(jwks=jwks).detail
+
+
+@pytest.mark.parametrize(
+    ("version", "text"),
+    [((13, 1), "auto_assign_org_role is the role"), ((11, 6), "is the role of new people")],
+    ids=str,
+)
+def test_without_strict_the_steps_say_why_the_role_does_not_count(version, text):
+    settings = replace(SETTINGS, role_attribute_strict=False, version=version)
+
+    verdict = judge(sign({**CLAIMS, "role": "editor"}), settings=settings)
+
+    (step,) = [step for step in verdict.steps if step.name == "role"]
+    assert step.text.startswith("editor is no role: Grafana wants Editor")
+    assert text in step.text
 
 
 def test_read_ini_and_the_model_meet():

@@ -99,6 +99,15 @@ def test_the_hint_names_a_dropped_document_and_never_a_value(identify) -> None:
     assert EMAIL not in caught.value.diagnostics()
 
 
+def test_two_spellings_of_a_claim_leave_nobody_and_the_trace_says_so(identify) -> None:
+    trace: list[TraceStep] = []
+    with pytest.raises(IdentityRefused) as caught:
+        identify(id_token={"email": EMAIL, "sub": "u1", "SUB": "admin"}, trace=trace)
+    assert caught.value.identity.sub == ""
+    problem = "the whole document is dropped: sub comes in two spellings"
+    assert trace[0] == TraceStep("document", "id_token", "", None, problem)
+
+
 def test_server_admin_is_decided_by_the_document_that_gave_the_role(identify) -> None:
     settings = {"role_attribute_path": "role", "allow_assign_grafana_admin": True}
     id_token = {"email": EMAIL, "role": "Viewer"}

@@ -77,6 +77,15 @@ def test_the_subject_is_prefixed_whatever_it_comes_from(identify, claims, sub) -
         pytest.param("a\ud800", id="half-surrogate"),
         pytest.param("x" * 256, id="too-long"),
         pytest.param(" ", id="blank"),
+        pytest.param("a\u200bb", id="zero-width-space"),
+        pytest.param("a\u00adb", id="soft-hyphen"),
+        pytest.param("ab\u200c", id="zero-width-non-joiner"),
+        pytest.param("\ufeffab", id="byte-order-mark"),
+        pytest.param("a\U000e0041b", id="tag-character"),
+        pytest.param(" ada7", id="space-before"),
+        pytest.param("ada7 ", id="space-after"),
+        pytest.param("ada7\u00a0", id="no-break-space-after"),
+        pytest.param("\u3000ada7", id="wide-space-before"),
     ],
 )
 @pytest.mark.parametrize("claim", ["sub", "login", "email"])
@@ -94,7 +103,9 @@ def test_an_unusable_name_is_dropped(identify, bad) -> None:
     assert identify(id_token={"email": EMAIL, "name": bad}).name == ""
 
 
-@pytest.mark.parametrize("good", ["Ada Lovelace", "Jean\u00a0Dupont", "می\u200cخواهم", "x" * 255])
+@pytest.mark.parametrize(
+    "good", ["Ada Lovelace", "Jean\u00a0Dupont", "می\u200cخواهم", " Ada ", "x" * 255]
+)
 def test_names_people_have_are_kept(identify, good) -> None:
     assert identify(id_token={"email": EMAIL, "name": good}).name == good
 
@@ -107,10 +118,17 @@ def test_a_long_prefix_counts_into_the_length_of_the_subject(identify) -> None:
     assert caught.value.code == "sub_invalid"
 
 
-def test_a_blank_subject_is_no_subject_behind_a_prefix_either(identify) -> None:
+@pytest.mark.parametrize("bad", [" ", " 1", "\u200b1"])
+def test_an_unusable_subject_is_none_behind_a_prefix_either(identify, bad) -> None:
     with pytest.raises(MappingRefused) as caught:
-        identify(id_token={"sub": " ", "email": EMAIL}, subject_prefix="corp:")
+        identify(id_token={"sub": bad, "email": EMAIL}, subject_prefix="corp:")
     assert caught.value.code == "sub_invalid"
+
+
+def test_ordinary_letters_beyond_ascii_and_inner_spaces_are_fine(identify) -> None:
+    claims = {"sub": "\u00fc 1", "login": "Zo\u00eb van Dam", "email": "zo\u00eb@example.com"}
+    found = identify(id_token=claims)
+    assert (found.sub, found.login, found.email) == tuple(claims.values())
 
 
 def test_names_that_differ_only_in_half_surrogates_never_become_one(identify) -> None:

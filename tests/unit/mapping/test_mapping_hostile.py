@@ -99,7 +99,8 @@ def test_random_claims_give_an_identity_or_a_code(mapping, admission, first, sec
         assert result in CODES
         return
     for text in result.sub, result.login, result.email:
-        assert text.strip()
+        assert text
+        assert text == text.strip()
         assert len(text) <= 255
         text.encode()
     assert set(result.org_roles.values()) <= {"None", "Viewer", "Editor", "Admin"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import math
 from typing import Any
 
 import jwt
@@ -14,10 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedjwt.errors import SessionRefused
+from embedjwt.sources.claims import read_time
 from embedjwt.sources.compact import parse_compact
 
 PAYLOAD = json.dumps(kit.claims()).encode()
 HEADER = b'{"alg":"RS256","kid":"rsa-1"}'
+LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
 
 def hmac_with_public_key(signing_input: bytes) -> bytes:
@@ -136,6 +139,22 @@ CASES = {
         kit.raw_token('{"alg":"RS256","kid":"rsa-1","typ":"ｊｗｔ"}'.encode(), PAYLOAD),
         "token_type_not_accepted",
     ),
+    # security event tokens, which need not say in typ what they are
+    "logout-token": (
+        with_claims(events={LOGOUT_EVENT: {}}, jti="1", sid="s"),
+        "token_type_not_accepted",
+    ),
+    "logout-token-without-sub": (
+        with_claims(events={LOGOUT_EVENT: {}}, jti="1", sid="s", sub=None),
+        "token_type_not_accepted",
+    ),
+    "logout-token-as-access-token": (
+        kit.token(kit.claims(events={LOGOUT_EVENT: {}}), typ="at+jwt"),
+        "token_type_not_accepted",
+    ),
+    "other-event": (with_claims(events={"https://example.com/e": {}}), "token_type_not_accepted"),
+    "events-empty": (with_claims(events={}), "token_type_not_accepted"),
+    "events-null": (with_payload(PAYLOAD[:-1] + b',"events":null}'), "token_type_not_accepted"),
     # times
     "expired": (with_claims(exp=kit.NOW - 61), "token_expired"),
     "not-yet-valid": (with_claims(nbf=kit.NOW + 61), "token_not_yet_valid"),
@@ -147,6 +166,9 @@ CASES = {
     "exp-list": (with_claims(exp=[kit.NOW + 300]), "claim_invalid"),
     "exp-negative": (with_claims(exp=-1), "claim_invalid"),
     "exp-huge": (with_claims(exp=10**30), "claim_invalid"),
+    "exp-400-digits": (with_claims(exp=10**400), "claim_invalid"),
+    "nbf-400-digits": (with_claims(nbf=10**400), "claim_invalid"),
+    "iat-400-digits": (with_claims(iat=-(10**400)), "claim_invalid"),
     "exp-huge-float": (with_claims(exp=1e300), "claim_invalid"),
     "exp-10000-digits": (with_payload(b'{"exp":' + b"9" * 10000 + b"}"), "token_malformed"),
     "exp-infinity": (with_payload(b'{"exp":1e999}'), "token_malformed"),
@@ -265,6 +287,13 @@ def test_exp_is_required_whatever_the_settings_say(chain, jwt_source):
     with pytest.raises(SessionRefused) as refused:
         chain({**jwt_source, "require": []}).session(kit.bearer(with_claims(exp=None)), kit.NOW)
     assert refused.value.code == "claim_missing"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400, -(10**400)])
+def test_times_out_of_range_are_refused_without_json_too(value):
+    with pytest.raises(SessionRefused) as refused:
+        read_time({"exp": value}, "exp")
+    assert refused.value.code == "claim_invalid"
 
 
 def test_hmac_signed_with_the_public_key_of_a_pem_file(chain, jwt_source, tmp_path):

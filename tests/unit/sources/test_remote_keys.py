@@ -15,7 +15,7 @@ import sources_kit as kit
 import trustme
 
 from embedjwt.errors import SessionRefused, UpstreamUnavailable
-from embedjwt.sources.fetch import Fetcher
+from embedjwt.sources.fetch import Fetcher, unavailable
 from embedjwt.sources.jwks import COOLDOWN, MAX_AGE, MAX_STALE, RETRY_AFTER
 
 FIRST = kit.jwk(kit.RSA_KEY, "rsa-1")
@@ -249,6 +249,31 @@ def test_unusable_answers_are_503_and_say_why(chain, remote, provider, answer, w
     assert refused.value.status == 503
     assert why in refused.value.hint
     assert provider.count("/other") == 0
+
+
+@pytest.mark.parametrize(
+    "answer", [dripping_head, answer_of(b"", 500), answer_of(b"[]")], ids=["late", "500", "list"]
+)
+def test_hints_do_not_hold_the_query(chain, remote, provider, answer):
+    provider.answers["/jwks?code=SECRET"] = answer
+    with pytest.raises(UpstreamUnavailable) as refused:
+        accepted(chain({**remote, "jwks_url": f"{provider.url}/jwks?code=SECRET"}))
+    assert refused.value.hint.startswith(f"{provider.url}/jwks: ")
+    assert "SECRET" not in refused.value.hint
+    assert provider.asked == ["/jwks?code=SECRET"]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://idp.example.com/keys", "https://idp.example.com/keys"),
+        ("https://idp.example.com:8443?code=SECRET", "https://idp.example.com:8443"),
+        ("https://us@r:SECRET@idp.example.com/keys", "https://idp.example.com/keys"),
+        ("https://SECRET@[::1]:8443/keys?a=SECRET#SECRET", "https://[::1]:8443/keys"),
+    ],
+)
+def test_hints_name_the_url_without_query_and_userinfo(url, shown):
+    assert unavailable(url, "why").hint == f"{shown}: why"
 
 
 def test_a_fetch_itself_ends_at_its_deadline(provider):

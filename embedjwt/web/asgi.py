@@ -1,0 +1,155 @@
+"""From ASGI, which shows header fields as they came, to our WSGI application.
+
+A WSGI server decides by itself what becomes of header fields that look alike: ``X_User`` and
+``X-User`` are one variable, and with granian the later one wins; a field with a byte outside ASCII
+comes out empty. Sessions travel in such fields, so ``embedjwt serve`` does this step here:
+
+- a field name with an underscore is dropped (as gunicorn does it since CVE-2025-64484 and its kin);
+- a field that came twice, or beside such a twin, is noted (``sources/ambiguity.py``), and whoever
+  takes a session from it refuses;
+- ``Cookie`` fields, which HTTP/2 may split, are put together again (RFC 9113 section 8.2.3);
+- values are passed on as they came, byte for byte (PEP 3333's Latin-1 text).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from embedjwt.sources.ambiguity import AMBIGUOUS_HEADERS
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_NOT_HTTP = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
+
+
+class AsgiBridge:
+    """An ASGI application that runs a WSGI one, in its own thread or in several.
+
+    Bodies are read whole before the application runs, up to one byte more than ``max_body_size``,
+    by which it sees that there was too much.
+    """
+
+    def __init__(self, app: WSGIApplication, *, max_body_size: int, threads: int) -> None:
+        self._app = app
+        self._max_body_size = max_body_size
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        body = await self._body(receive)
+        if body is None:
+            # Its body broke off; whoever still listens learns it, and nothing is done.
+            await send({"type": "http.response.start", "status": 400, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        environ = make_environ(scope, body)
+        if self._pool is None:
+            answer = self._run(environ)
+        else:
+            loop = asyncio.get_running_loop()
+            answer = await loop.run_in_executor(self._pool, self._run, environ)
+        await send(
+            {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
+        )
+        await send({"type": "http.response.body", "body": answer.body})
+
+    async def _body(self, receive: Receive) -> bytes | None:
+        parts: list[bytes] = []
+        size = 0
+        while size <= self._max_body_size:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            part = message.get("body", b"")
+            parts.append(part)
+            size += len(part)
+            if not message.get("more_body", False):
+                break
+        return b"".join(parts)
+
+    def _run(self, environ: WSGIEnvironment) -> _Answer:
+        answer = _Answer()
+        chunks: Iterable[bytes] = self._app(environ, answer.start)
+        try:
+            answer.body = b"".join(chunks)
+        finally:
+            close = getattr(chunks, "close", None)
+            if close is not None:
+                close()
+        return answer
+
+
+@dataclass(slots=True)
+class _Answer:
+    status: int = 500
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytes = b""
+
+    def start(
+        self, status: str, headers: list[tuple[str, str]], _exc_info: Any = None
+    ) -> Callable[[bytes], object]:
+        """PEP 3333's ``start_response``."""
+        self.status = int(status[:3])
+        self.headers = [(n.lower().encode("latin-1"), v.encode("latin-1")) for n, v in headers]
+        return self._write
+
+    def _write(self, data: bytes) -> None:
+        self.body += data
+
+
+def make_environ(scope: Scope, body: bytes) -> WSGIEnvironment:
+    """The WSGI environment (PEP 3333) of an ASGI request whose body has been read."""
+    server = scope.get("server") or ("", 0)
+    client = scope.get("client") or ("",)
+    environ: WSGIEnvironment = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope["path"].encode("utf-8").decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_NAME": server[0] or "localhost",
+        "SERVER_PORT": str(server[1] or 0),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "REMOTE_ADDR": client[0],
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope.get("scheme", "http"),
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    _add_headers(environ, scope["headers"])
+    if "HTTP_TRANSFER_ENCODING" not in environ:
+        environ["CONTENT_LENGTH"] = str(len(body))
+    return environ
+
+
+def _add_headers(environ: WSGIEnvironment, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    ambiguous: set[str] = set()
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        if "_" in name:
+            ambiguous.add(name.lower().replace("_", "-"))
+            continue
+        key = name.upper().replace("-", "_")
+        key = key if key in _NOT_HTTP else f"HTTP_{key}"
+        if key not in environ:
+            environ[key] = value
+        elif key == "HTTP_COOKIE":
+            environ[key] += f"; {value}"
+        else:
+            environ[key] += f",{value}"
+            ambiguous.add(name.lower())
+    environ[AMBIGUOUS_HEADERS] = ambiguous
