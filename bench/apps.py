@@ -27,3 +27,14 @@ bare_flask = Flask("bare")
 @bare_flask.post("/v1/embed-token")
 def embed_token() -> dict[str, bool]:
     return {"ok": True}
+
+
+def __getattr__(name: str) -> Any:
+    """embedjwt as its workers load it; the bare ones must not carry it along."""
+    from embedjwt.cli import worker  # noqa: PLC0415
+
+    if name == "embedjwt_wsgi":
+        return worker.wsgi()
+    if name == "embedjwt_asgi":
+        return worker.asgi()
+    raise AttributeError(name)

@@ -6,7 +6,10 @@ from itertools import permutations
 from urllib.parse import urlsplit
 
 from embedjwt.config.model import CookieSource, JwtSource, Settings
+from embedjwt.config.secrets import read_secret_file
 from embedjwt.config.values import is_loopback
+
+_GUESSABLE = 16  # characters
 
 
 def warnings(settings: Settings) -> list[str]:
@@ -25,11 +28,7 @@ def warnings(settings: Settings) -> list[str]:
         if isinstance(source, JwtSource):
             found += _jwt_warnings(source)
         if isinstance(source, CookieSource):
-            short = [key for key in source.secret_keys if len(key.get_secret_value()) < 16]
-            if short:
-                found.append(
-                    f"source {source.name!r}: a secret key under 16 characters is guessable"
-                )
+            found += _cookie_warnings(source)
     for domain in settings.admission.allowed_domains:
         if "@" in domain:
             found.append(f"allowed_domains {domain!r} admits nobody: write it without the @")
@@ -41,6 +40,18 @@ def warnings(settings: Settings) -> list[str]:
             )
     found += _several_sources(settings)
     return found
+
+
+def _cookie_warnings(source: CookieSource) -> list[str]:
+    keys = [key.get_secret_value() for key in source.secret_keys]
+    if source.secret_keys_file is not None:
+        keys += read_secret_file("secret_keys_file", source.secret_keys_file).split()
+    if all(len(key) >= _GUESSABLE for key in keys):
+        return []
+    return [
+        f"source {source.name!r}: a secret key under {_GUESSABLE} characters is guessable, and "
+        "whoever guesses it signs in as anyone"
+    ]
 
 
 def _several_sources(settings: Settings) -> list[str]:

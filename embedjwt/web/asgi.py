@@ -2,7 +2,7 @@
 
 A WSGI server decides by itself what becomes of header fields that look alike: ``X_User`` and
 ``X-User`` are one variable, and with granian the later one wins; a field with a byte outside ASCII
-comes out empty. Sessions travel in such fields, so ``embedjwt serve`` does this step here:
+comes out empty. Where sessions travel in such fields, ``embedjwt serve`` does this step here:
 
 - a field name with an underscore is dropped (as gunicorn does it since CVE-2025-64484 and its kin);
 - a field that came twice, or beside such a twin, is noted (``sources/ambiguity.py``), and whoever

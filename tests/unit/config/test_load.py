@@ -310,3 +310,14 @@ def test_prefixes_that_do_not_keep_people_apart_are_said(
     told = warnings(parse_settings(raw, {}, base=Path("/"), origin="t"))
     assert any("subject_prefix" in sentence for sentence in told) is said
     assert any("one login or e-mail" in sentence for sentence in told)
+
+
+@pytest.mark.parametrize(("key", "said"), [("short", True), ("sixteen-letters!", False)])
+def test_guessable_keys_are_said_wherever_they_are(tmp_path: Path, key: str, said: bool) -> None:
+    file = tmp_path / "keys"
+    file.write_text(f"a-long-enough-secret-key\n{key}\n")
+    file.chmod(0o600)
+    for keys in ({"secret_keys": [key]}, {"secret_keys_file": "keys"}):
+        raw = {**MINIMAL, "source": [{"type": "cookie", **keys}]}
+        told = warnings(parse_settings(raw, {}, base=tmp_path, origin="t"))
+        assert any("guessable" in sentence for sentence in told) is said
