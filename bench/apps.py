@@ -33,8 +33,6 @@ def __getattr__(name: str) -> Any:
     """embedjwt as its workers load it; the bare ones must not carry it along."""
     from embedjwt.cli import worker  # noqa: PLC0415
 
-    if name == "embedjwt_wsgi":
-        return worker.wsgi()
-    if name == "embedjwt_asgi":
-        return worker.asgi()
+    if name == "embedjwt":
+        return worker.load()
     raise AttributeError(name)

@@ -235,6 +235,8 @@ def _refuse_unknown(given: Iterable[str], known: Iterable[str], where: str) -> N
 
 def _same(expected: Any, got: Any) -> bool:
     """Equality as JSON has it, where ``true`` is not ``1``."""
+    if expected is None:
+        return got is None or got == ""
     return type(expected) is type(got) and bool(expected == got)
 
 

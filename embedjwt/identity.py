@@ -42,8 +42,8 @@ class UpstreamSession:
     """The SSO session a person already has, as one session source verified it.
 
     ``expires_at`` is in Unix seconds; ``None`` where the source knows no end (a proxy's headers).
-    ``ambient`` is true where the browser attaches the credential by itself (cookies, or headers a
-    proxy derives from a cookie), so that the request needs protection against forgery.
+    ``ambient`` is true where the request holds a cookie as its credential, which browsers attach by
+    themselves, so that the request needs protection against forgery.
     ``subject_prefix`` keeps the subjects of several sources apart.
     Two sessions are never equal: what was decided about one is remembered for that one alone.
     """

@@ -81,6 +81,12 @@ class Service:
             entries = self.settings.mapping.org_mapping
             for entry, problem in parse_org_mapping(entries, target.orgs, strict=strict).problems:
                 found.append(f"org_mapping {entry!r}, for grafana {target.name!r}: {problem}")
+        signing = {key.alg for key in self.keys.current.ring.in_state("active")}
+        if self.settings.keys.algorithm not in signing:
+            found.append(
+                f"[keys] algorithm is {self.settings.keys.algorithm}, but the ring signs with "
+                f"{', '.join(sorted(signing))}, and goes on until its keys are rotated"
+            )
         due = [key.retires_at for key in self.keys.current.ring.in_state("active")]
         if any(at is not None and at < self.clock() for at in due):
             found.append("the signing key is older than [keys] rotate_every")

@@ -10,17 +10,29 @@ from embedjwt.cli.common import json_option, print_json, refusals_shown
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65533), default=8080, show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65533),
+    default=8080,
+    show_default=True,
+    help="The host app's; the next two are the service's and the stand-in's.",
+)
 @click.option("--grafana-url", metavar="URL", help="Frame this Grafana, not the stand-in.")
 @click.option(
     "--grafana-home",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Start the Grafana that is installed in this directory.",
 )
+@click.option("--config", hidden=True, help="Of no effect: the demo brings its own.")
 @json_option
 @refusals_shown
 def command(
-    *, port: int, grafana_url: str | None, grafana_home: Path | None, as_json: bool
+    *,
+    port: int,
+    grafana_url: str | None,
+    grafana_home: Path | None,
+    config: str | None,
+    as_json: bool,
 ) -> None:
     """Start a host app, the service and a stand-in Grafana, and say where to look."""
     from embedjwt.demo import run_demo

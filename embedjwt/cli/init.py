@@ -17,9 +17,14 @@ from embedjwt.keys import DirectoryKeyStore
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=".")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file to write  [default: DIRECTORY/embedjwt.toml]",
+)
 @json_option
 @refusals_shown
-def command(*, directory: Path, as_json: bool) -> None:
+def command(*, directory: Path, config: Path | None, as_json: bool) -> None:
     """Write DIRECTORY/embedjwt.toml and DIRECTORY/jwks/ with the first signing keys.
 
     Nothing is asked and nothing is overwritten; what is missing is added. The file explains
@@ -27,9 +32,10 @@ def command(*, directory: Path, as_json: bool) -> None:
     """
     from embedjwt.service import key_store
 
-    file = directory / DEFAULT_FILE
+    file = config or directory / DEFAULT_FILE
+    directory = file.parent
     wrote_file = _write_template(file)
-    settings = load_settings(file, {})
+    settings = load_settings(file)
     made_keys = _make_keys(key_store(settings), settings)
     if not wrote_file and not made_keys:
         raise EmbedJWTError(

@@ -56,7 +56,7 @@ def command(
 
     from embedjwt.log import configure_logging
     from embedjwt.service import build_service
-    from embedjwt.sources import build_sources, needs_raw_headers
+    from embedjwt.sources import build_sources
 
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together")
@@ -73,20 +73,19 @@ def command(
     if config is not None:
         os.environ[CONFIG_FILE] = str(config.absolute())  # the workers read it again
     os.environ[SERVE_THREADS] = str(threads)
-    raw = needs_raw_headers(settings)
     configure_logging()
     # A forked worker would inherit the parent's signal handlers, and lose a stop that comes early.
     multiprocessing.set_start_method("spawn", force=True)
     scheme = "https" if tls_cert else "http"
     click.echo(f"embedjwt listens on {scheme}://{host}:{port}, issuer {settings.issuer}", err=True)
     Server(
-        f"embedjwt.cli.worker:{'asgi' if raw else 'wsgi'}",
+        "embedjwt.cli.worker:load",
         factory=True,
         address=host,
         port=port,
-        interface=Interfaces.ASGINL if raw else Interfaces.WSGI,
+        interface=Interfaces.ASGINL,
         workers=workers,
-        blocking_threads=None if raw else threads,
+        websockets=False,
         ssl_cert=tls_cert,
         ssl_key=tls_key,
         log_enabled=False,

@@ -27,6 +27,7 @@ from embedjwt.cli.common import (
 )
 from embedjwt.cli.grafana_config import version_option
 from embedjwt.errors import UpstreamUnavailable
+from embedjwt.grafana.jwt_settings import settings_for_version
 from embedjwt.grafana.verifier import JwtAuthSettings, Verdict, read_ini
 from embedjwt.grafana.verifier import verify as verify_token
 
@@ -62,8 +63,10 @@ def command(
     TOKEN may be a panel's URL with its auth_token, and '-' reads either from standard input.
     Exit status 1: Grafana would not take it.
     """
-    token = _token(token)
     settings = _settings(grafana_ini, grafana_version)
+    token, in_url = _token(token)
+    if in_url and not settings_for_version(settings).url_login:
+        token = ""  # Grafana would not look there
     judge = functools.partial(
         verify_token,
         token,
@@ -78,16 +81,16 @@ def command(
     sys.exit(0 if verdict.accepted else 1)
 
 
-def _token(text: str) -> str:
-    """The token itself; "" where a URL brings none, as Grafana would find none."""
+def _token(text: str) -> tuple[str, bool]:
+    """The token itself, "" where a URL brings none, and whether it came in a URL."""
     try:
         text = (sys.stdin.read() if text == "-" else text).strip()
     except UnicodeDecodeError:
         usage_error("standard input holds no text")
     if "?" not in text and "://" not in text:
-        return text
+        return text, False
     try:
-        return parse_qs(urlsplit(text).query).get("auth_token", [""])[0]
+        return parse_qs(urlsplit(text).query).get("auth_token", [""])[0], True
     except ValueError:
         usage_error("TOKEN looks like a URL and is none")
 

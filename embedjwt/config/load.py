@@ -24,6 +24,8 @@ from embedjwt.config.unknown import SECTIONS, inner_model, what_was_meant
 
 DEFAULT_FILE = "embedjwt.toml"
 
+_MAX_ROUNDS = 5
+
 _SOURCES: dict[str, type[Section]] = {
     "jwt": JwtSource,
     "proxy": ProxySource,
@@ -54,14 +56,49 @@ def parse_settings(
         "development": merged.get("development") in (True, "true", "1"),
         "trusted_proxies": isinstance(web, dict) and bool(web.get("trusted_proxies")),
     }
-    settings = None
-    try:
-        settings = Settings.model_validate(merged, context=context)
-    except ValidationError as error:
-        problems += [_problem(detail, origins) for detail in error.errors()]
+    settings, found = _validate(merged, context, origins)
+    problems += found
     if settings is None or problems:
         raise ConfigError(problems, origin=str(origin))
     return settings
+
+
+def _validate(
+    tables: dict[str, Any], context: dict[str, Any], origins: dict[tuple[str, ...], str]
+) -> tuple[Settings | None, list[Problem]]:
+    """The settings, and what is wrong with them.
+
+    A value that is wrong by itself hides what is wrong with its table, so it is taken out and the
+    rest is looked at again, until nothing new turns up.
+    """
+    problems: list[Problem] = []
+    for _ in range(_MAX_ROUNDS):
+        try:
+            return Settings.model_validate(tables, context=context), problems
+        except ValidationError as error:
+            details = error.errors()
+        known = {problem.key for problem in problems}
+        found = [_problem(detail, origins) for detail in details]
+        problems += [problem for problem in found if problem.key not in known]
+        removed = [_remove(tables, _locate(detail["loc"])[1]) for detail in details]
+        if not any(removed):
+            break
+    return None, problems
+
+
+def _remove(tables: Any, path: list[str]) -> bool:
+    """Takes one key out of a table; whole tables stay, for others may be wrong in them too."""
+    *way, last = path
+    for part in way:
+        if isinstance(tables, list) and part.isdecimal() and int(part) < len(tables):
+            tables = tables[int(part)]
+        elif isinstance(tables, dict) and part in tables:
+            tables = tables[part]
+        else:
+            return False
+    if not isinstance(tables, dict) or isinstance(tables.get(last), dict | list):
+        return False
+    return tables.pop(last, None) is not None
 
 
 def _read(file: Path, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -124,6 +161,10 @@ def _sentence(detail: ErrorDetails) -> str:
             return 'has an unknown type; it must be "jwt", "proxy" or "cookie"'
         case "too_short":
             return "needs at least one entry"
+        case "tuple_type" | "list_type":
+            return "must be a list"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return "must be a table"
         case "less_than_equal":
             return f"must be at most {detail['ctx']['le']}"
         case "greater_than_equal":

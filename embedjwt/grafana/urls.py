@@ -186,7 +186,8 @@ _FIELDS: dict[str, Callable[[str, Any], Any]] = {
     "dashboard": _text(r"[A-Za-z0-9_-]{1,40}", "a dashboard's uid: letters, digits, - and _"),
     "panel": _panel,
     # No dots: browsers resolve ".." in a path, also where it is percent-encoded.
-    "slug": _text(r"[\w-]{1,200}", "letters, digits, - and _"),
+    # Browsers resolve a segment of dots alone, even percent-encoded (WHATWG URL Standard).
+    "slug": _text(r"(?!\.+$)[^\x00-\x1f\x7f/\\%]{1,200}", "text without / \\ %, and not only dots"),
     "org_id": _org,
     "from": _moment,
     "to": _moment,

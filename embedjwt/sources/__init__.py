@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 
 from embedjwt.config.model import Settings
-from embedjwt.sources.build import configured_sources, needs_raw_headers
+from embedjwt.sources.build import configured_sources
 from embedjwt.sources.chain import SessionSource, SourceChain
 
-__all__ = ["SessionSource", "SourceChain", "build_sources", "needs_raw_headers"]
+__all__ = ["SessionSource", "SourceChain", "build_sources"]
 
 
 def build_sources(

@@ -52,18 +52,6 @@ def configured_sources(settings: Settings, clock: Callable[[], float]) -> list[S
     return sources
 
 
-def needs_raw_headers(settings: Settings) -> bool:
-    """Whether sessions come in more than ``Authorization``, so that look-alike fields matter.
-
-    That header has no dash, hence no twin with an underscore, and shows when it came twice. For
-    all else the server has to look before WSGI does (``web/asgi.py``), which costs time.
-    """
-    return any(
-        not isinstance(source, JwtSource) or _carrier(source) != BearerHeader()
-        for source in settings.source
-    )
-
-
 def _carrier(source: JwtSource) -> Carrier:
     if source.cookie is not None:
         return Cookie(source.cookie)

@@ -46,13 +46,10 @@ class BearerHeader:
 
 @dataclass(frozen=True, slots=True)
 class NamedHeader:
-    """A header that holds the bare token, or the token after ``Bearer``.
-
-    Ambient: such headers are mostly put there by a reverse proxy that knows the browser by cookie.
-    """
+    """A header that holds the bare token, or the token after ``Bearer``."""
 
     name: str
-    ambient: bool = True
+    ambient: bool = False
 
     def read(self, request: Request) -> str | None:
         """The token; ``None`` where the header is missing or empty."""

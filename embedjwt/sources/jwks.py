@@ -58,6 +58,7 @@ class _Fetch:
     deadline: float
     done: threading.Event = field(default_factory=threading.Event)
     turn: threading.Lock = field(default_factory=threading.Lock)
+    for_kid: bool = False
 
 
 class RemoteKeys:
@@ -86,6 +87,7 @@ class RemoteKeys:
         self._keys: KeySet | None = None
         self._loaded_at = 0.0
         self._ended_at: float | None = None
+        self._sought_at: float | None = None  # the end of the last fetch for an unknown kid
         self._failure: str | None = None
 
     def current(self) -> KeySet:
@@ -98,7 +100,7 @@ class RemoteKeys:
             # A request waits for keys that it cannot do without, but never for a provider that is
             # known to fail: then old keys serve, or the request fails at once.
             failing = self._failure is not None
-            fetch = self._refresh(unless_ended_within=RETRY_AFTER if failing else 0)
+            fetch = self._refresh(self._ended_at, RETRY_AFTER if failing else 0)
             if fetch and not failing and (self._keys is None or age >= 2 * MAX_AGE):
                 self._wait(fetch)
         keys, failure = self._keys, self._failure
@@ -107,21 +109,23 @@ class RemoteKeys:
         return keys
 
     def after_unknown_kid(self) -> KeySet:
-        """The set, fetched anew unless a fetch has ended within ``COOLDOWN``."""
+        """The set, fetched anew unless that was done for an unknown kid within ``COOLDOWN``."""
         failing = self._failure is not None
-        fetch = self._refresh(unless_ended_within=COOLDOWN)
+        fetch = self._refresh(self._sought_at, COOLDOWN)
+        if fetch:
+            fetch.for_kid = True
         # Anybody can make up a kid. So one request waits for a fetch, none for a provider that is
         # known to fail, and the others look into the keys there are.
         if fetch and not failing and fetch.turn.acquire(blocking=False):
             self._wait(fetch)
         return self.current()
 
-    def _refresh(self, *, unless_ended_within: float) -> _Fetch | None:
-        """The fetch under way, or a new one; ``None`` where the last ended too short ago."""
+    def _refresh(self, last: float | None, pause: float) -> _Fetch | None:
+        """The fetch under way, or a new one; ``None`` where ``last`` is less than a pause ago."""
         with self._lock:
             if self._fetch is None:
                 now = self._clock()
-                if self._ended_at is not None and now - self._ended_at < unless_ended_within:
+                if last is not None and now - last < pause:
                     return None
                 fetch = _Fetch(deadline=now + self._timeout)
                 # A thread of its own, because neither name resolution nor a provider that drips
@@ -147,6 +151,8 @@ class RemoteKeys:
             with self._lock:
                 self._fetch = None
                 self._ended_at = self._clock()
+                if fetch.for_kid:
+                    self._sought_at = self._ended_at
             fetch.done.set()
 
 

@@ -118,7 +118,6 @@ class ProxyHeaders:
         return UpstreamSession(
             source=self.name,
             documents=Documents(id_token=self._claims(values)),
-            ambient=True,
             subject_prefix=self._subject_prefix,
         )
 

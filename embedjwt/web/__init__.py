@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def build_app(service: Service, sources: SourceChain) -> Flask:
     """The application that serves one configuration: the token endpoint, and Flask for the rest."""
     app = Flask("embedjwt", static_folder=str(static_dir()), static_url_path="/static")
+    app.url_map.merge_slashes = False  # no redirects to whatever Host the client names
     app.config["MAX_CONTENT_LENGTH"] = service.settings.web.max_body_size
     problems.install(app)
     jwks.install(app, service)

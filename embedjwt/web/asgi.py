@@ -2,7 +2,7 @@
 
 A WSGI server decides by itself what becomes of header fields that look alike: ``X_User`` and
 ``X-User`` are one variable, and with granian the later one wins; a field with a byte outside ASCII
-comes out empty. Where sessions travel in such fields, ``embedjwt serve`` does this step here:
+comes out empty. Sessions travel in such fields, so ``embedjwt serve`` does this step here:
 
 - a field name with an underscore is dropped (as gunicorn does it since CVE-2025-64484 and its kin);
 - a field that came twice, or beside such a twin, is noted (``sources/ambiguity.py``), and whoever
@@ -21,6 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from embedjwt.sources.ambiguity import AMBIGUOUS_HEADERS
 
 if TYPE_CHECKING:
@@ -30,14 +32,25 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+BODY_TIMEOUT = 10
+"""Seconds within which a whole request body has to arrive."""
+
+_SAFE = [
+    (b"content-length", b"0"),
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+]
+_log = structlog.get_logger("embedjwt.web")
+
 _NOT_HTTP = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
 
 
 class AsgiBridge:
     """An ASGI application that runs a WSGI one, in its own thread or in several.
 
-    Bodies are read whole before the application runs, up to one byte more than ``max_body_size``,
-    by which it sees that there was too much.
+    Bodies are read before the application runs, so that a slow client keeps nobody else waiting:
+    within ``BODY_TIMEOUT`` seconds, and at most one byte more than ``max_body_size``, by which the
+    application sees that there was too much.
     """
 
     def __init__(self, app: WSGIApplication, *, max_body_size: int, threads: int) -> None:
@@ -48,22 +61,30 @@ class AsgiBridge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        body = await self._body(receive)
-        if body is None:
-            # Its body broke off; whoever still listens learns it, and nothing is done.
-            await send({"type": "http.response.start", "status": 400, "headers": []})
-            await send({"type": "http.response.body", "body": b""})
-            return
-        environ = make_environ(scope, body)
-        if self._pool is None:
-            answer = self._run(environ)
-        else:
-            loop = asyncio.get_running_loop()
-            answer = await loop.run_in_executor(self._pool, self._run, environ)
+        answer = await self._answer(scope, receive)
         await send(
             {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
         )
         await send({"type": "http.response.body", "body": answer.body})
+
+    async def _answer(self, scope: Scope, receive: Receive) -> _Answer:
+        environ = make_environ(scope)
+        announced = environ.get("CONTENT_LENGTH", "")
+        too_large = announced.isdecimal() and int(announced) > self._max_body_size
+        if announced != "0" and not too_large:
+            try:
+                async with asyncio.timeout(BODY_TIMEOUT):
+                    body = await self._body(receive)
+            except TimeoutError:
+                return _Answer(408, _SAFE)
+            if body is None:
+                return _Answer(400, _SAFE)  # it broke off; whoever still listens learns it
+            environ["wsgi.input"] = io.BytesIO(body)
+            if "HTTP_TRANSFER_ENCODING" not in environ:
+                environ["CONTENT_LENGTH"] = str(len(body))
+        if self._pool is None:
+            return self._run(environ)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, environ)
 
     async def _body(self, receive: Receive) -> bytes | None:
         parts: list[bytes] = []
@@ -81,18 +102,24 @@ class AsgiBridge:
 
     def _run(self, environ: WSGIEnvironment) -> _Answer:
         answer = _Answer()
-        chunks: Iterable[bytes] = self._app(environ, answer.start)
         try:
-            answer.body = b"".join(chunks)
-        finally:
-            close = getattr(chunks, "close", None)
-            if close is not None:
-                close()
+            chunks: Iterable[bytes] = self._app(environ, answer.start)
+            try:
+                answer.body = b"".join(chunks)
+            finally:
+                close = getattr(chunks, "close", None)
+                if close is not None:
+                    close()
+        except Exception as error:
+            _log.error("failed", error=type(error).__name__, exc_info=error)
+            return _Answer(500, _SAFE)
         return answer
 
 
 @dataclass(slots=True)
 class _Answer:
+    """What goes back; on its own it is for requests that never reach the application."""
+
     status: int = 500
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: bytes = b""
@@ -109,8 +136,8 @@ class _Answer:
         self.body += data
 
 
-def make_environ(scope: Scope, body: bytes) -> WSGIEnvironment:
-    """The WSGI environment (PEP 3333) of an ASGI request whose body has been read."""
+def make_environ(scope: Scope) -> WSGIEnvironment:
+    """The WSGI environment (PEP 3333) of an ASGI request, as yet without a body."""
     server = scope.get("server") or ("", 0)
     client = scope.get("client") or ("",)
     environ: WSGIEnvironment = {
@@ -124,15 +151,14 @@ def make_environ(scope: Scope, body: bytes) -> WSGIEnvironment:
         "REMOTE_ADDR": client[0],
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope.get("scheme", "http"),
-        "wsgi.input": io.BytesIO(body),
+        "wsgi.input": io.BytesIO(),
+        "wsgi.input_terminated": True,
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
     }
     _add_headers(environ, scope["headers"])
-    if "HTTP_TRANSFER_ENCODING" not in environ:
-        environ["CONTENT_LENGTH"] = str(len(body))
     return environ
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request
 
-from embedjwt.config import Settings
+from embedjwt.config import JwtSource, Settings
 from embedjwt.errors import RequestRefused
 from embedjwt.identity import UpstreamSession
 
@@ -35,11 +35,20 @@ class OriginRefused(RequestRefused):
     status = 403
 
 
+class ContentTypeRefused(RequestRefused):
+    """The body is not announced as JSON."""
+
+    code = "content_type_unsupported"
+    status = 415
+
+
 class OriginGuard:
     """Cross-origin rules: which pages may ask, and which may read the answer."""
 
     def __init__(self, settings: Settings) -> None:
         self._allowed = frozenset(settings.web.allowed_origins)
+        named = {s.header.lower() for s in settings.source if isinstance(s, JwtSource) and s.header}
+        self._request_headers = ", ".join(sorted({"authorization", "content-type"} | named))
 
     def check(self, request: Request) -> None:
         """Refuses a request from a page that is not on the list. Raises :class:`OriginRefused`."""
@@ -51,11 +60,11 @@ class OriginGuard:
             )
 
     def check_forgery(self, request: Request, session: UpstreamSession) -> None:
-        """A session that the browser attaches by itself must come from a page on the list.
+        """A session that a cookie carries must come from a page on the list.
 
         Both must hold: an ``Origin`` (which browsers always send with POST), and a JSON content
         type (which a page elsewhere cannot send without asking first).
-        Raises :class:`OriginRefused` or :class:`RequestRefused`.
+        Raises :class:`OriginRefused` or :class:`ContentTypeRefused`.
         """
         if not session.ambient:
             return
@@ -80,17 +89,17 @@ class OriginGuard:
         if environ["REQUEST_METHOD"] == "OPTIONS":
             allowed += [
                 ("Access-Control-Allow-Methods", "POST"),
-                ("Access-Control-Allow-Headers", "authorization, content-type"),
+                ("Access-Control-Allow-Headers", self._request_headers),
                 ("Access-Control-Max-Age", "600"),
             ]
         return allowed
 
 
 def require_json(request: Request) -> None:
-    """Refuses a body that is not announced as JSON. Raises :class:`RequestRefused`."""
+    """Raises :class:`ContentTypeRefused` for a body that is not announced as JSON."""
     announced: str = request.environ.get("CONTENT_TYPE", "")
     if announced.partition(";")[0].strip().lower() != "application/json":
-        raise RequestRefused("send Content-Type: application/json", code="content_type_unsupported")
+        raise ContentTypeRefused("send Content-Type: application/json")
 
 
 class SafeAnswers:
@@ -112,7 +121,7 @@ class SafeAnswers:
             extra = [*_SAFE]
             if path in self._shared_paths:
                 extra += self._guard.headers(environ)
-            if path.startswith("/static/") and status < "4":
+            if path.startswith("/static/") and status[:3] in ("200", "206", "304"):
                 extra += _STATIC
             elif not any(name == "Cache-Control" for name, _ in headers):
                 extra.append(_NOT_STORED)

@@ -15,6 +15,7 @@ from embedjwt.errors import RequestRefused
 from embedjwt.grafana.urls import PanelRequest, panel_url
 from embedjwt.service import Service
 from embedjwt.sources import SourceChain
+from embedjwt.sources.strict_json import strict_loads
 from embedjwt.tokens import EmbedToken
 from embedjwt.web.guard import OriginGuard, require_json
 from embedjwt.web.problems import answer_error
@@ -92,8 +93,8 @@ def _json_object(request: Request, limit: int) -> dict[str, Any]:
         return {}
     require_json(request)
     try:
-        body = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        body = strict_loads(data)
+    except ValueError as error:
         raise RequestRefused("the body is not valid JSON") from error
     if not isinstance(body, dict):
         raise RequestRefused("the body must be a JSON object")
@@ -101,19 +102,23 @@ def _json_object(request: Request, limit: int) -> dict[str, Any]:
 
 
 def _read(request: Request, limit: int) -> bytes:
-    """The body. Raises 411 where its length is not announced, 413 where it is over ``limit``."""
+    """The body. Raises 413 where it is over ``limit``, 411 where it comes in no readable way."""
     environ = request.environ
-    stream, length = environ["wsgi.input"], request.content_length
-    # What has no length may be cut short without our noticing, so it is not taken for a body.
-    if "HTTP_TRANSFER_ENCODING" in environ:
-        raise LengthRequired
-    if length is None:
-        if environ.get("wsgi.input_terminated") and stream.read(1):
-            raise LengthRequired
-        return b""
-    if length > limit:
+    chunked, length = "HTTP_TRANSFER_ENCODING" in environ, request.content_length
+    if length is not None and length > limit:
         raise RequestEntityTooLarge
-    data: bytes = stream.read(length)
+    if chunked or length is None:
+        ends = environ.get("wsgi.input_terminated")
+        data: bytes = environ["wsgi.input"].read(limit + 1) if ends else b""
+        if chunked and not data:
+            # It may have broken off, or this server cannot read it: not the same as no body.
+            raise LengthRequired("send the body with a Content-Length")
+        if len(data) > limit:
+            raise RequestEntityTooLarge
+        return data
+    data = environ["wsgi.input"].read(length)
+    if len(data) < length:
+        raise RequestRefused("the body is shorter than its Content-Length")
     return data
 
 

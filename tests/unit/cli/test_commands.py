@@ -338,3 +338,29 @@ def test_help_lists_every_command(run: Run) -> None:
 
 def test_tls_options_go_together(run: Run, site: Path) -> None:
     run("serve", "--tls-cert", "claims.json", status=2)
+
+
+def test_init_takes_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMBEDJWT_KEYS__ALGORITHM", "EdDSA")
+    run("init")
+    assert {key["alg"] for key in result_of(run("keys", "list", "--json"))["keys"]} == {"EdDSA"}
+    monkeypatch.setenv("EMBEDJWT_KEYS__ALGORITHM", "ES256")
+    assert "the ring signs with EdDSA" in run("check").stderr
+
+
+def test_init_takes_a_file_name(run: Run, tmp_path: Path) -> None:
+    run("init", "--config", "there/mine.toml")
+    assert (tmp_path / "there" / "jwks").is_dir()
+    run("check", "--config", "there/mine.toml")
+
+
+def test_a_token_in_a_url_counts_only_with_url_login(run: Run, site: Path) -> None:
+    ini = run("grafana-config").stdout
+    token = run("token", "--claims", "claims.json").stdout.strip()
+    url = f"http://localhost:3000/d-solo/a/_?panelId=1&auth_token={token}"
+    arguments = ("--grafana-ini", "g.ini", "--jwks", "jwks/jwks.json", "--json")
+    (site / "g.ini").write_text(ini)
+    assert result_of(run("verify", url, *arguments))["accepted"] is True
+    (site / "g.ini").write_text(ini.replace("url_login = true", "url_login = false"))
+    verdict = result_of(run("verify", url, *arguments, status=1))
+    assert (verdict["selected"], verdict["reason"]) == (False, "no_token")

@@ -321,3 +321,26 @@ def test_guessable_keys_are_said_wherever_they_are(tmp_path: Path, key: str, sai
         raw = {**MINIMAL, "source": [{"type": "cookie", **keys}]}
         told = warnings(parse_settings(raw, {}, base=tmp_path, origin="t"))
         assert any("guessable" in sentence for sentence in told) is said
+
+
+def test_what_is_wrong_alone_does_not_hide_what_is_wrong_together() -> None:
+    found = problems_of(
+        {
+            **MINIMAL,
+            "mapping": {
+                "login_attribute_path": "a[",
+                "allow_assign_grafana_admin": True,
+                "skip_org_role_sync": True,
+            },
+            "source": [source(issuer="http://idp.example.com", leeway="soon", audience=["a"])],
+            "grafana": [{"url": "https://a", "ttl": "2h"}, {"url": "https://b"}],
+        }
+    )
+    assert found.keys() == {
+        "mapping.login_attribute_path",
+        "mapping",
+        "source.0.leeway",
+        "source.0",
+        "grafana.0.ttl",
+        "grafana",
+    }

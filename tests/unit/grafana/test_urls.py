@@ -37,11 +37,11 @@ def url(panel, *, base=BASE, token=None):
                 "to": "now",
                 "from": "now-6h/d",
                 "org_id": 2,
-                "slug": "über-all",
+                "slug": "über all.",
                 "panel": 4,
                 "dashboard": "aB-_9",
             },
-            "/d-solo/aB-_9/%C3%BCber-all?orgId=2&panelId=4&from=now-6h%2Fd&to=now"
+            "/d-solo/aB-_9/%C3%BCber%20all.?orgId=2&panelId=4&from=now-6h%2Fd&to=now"
             "&timezone=Europe%2FOslo&refresh=30s&theme=dark&var-host=a%20b&var-host=c%26d%3De"
             "&var-all=%24__all&var-n=1.5&var-ok=true&var-i=-2",
             id="everything",

@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from embedjwt.config.problems import ConfigError
-from embedjwt.sources import needs_raw_headers
 
 PRIVATE_PEM = kit.RSA_KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
@@ -78,23 +77,3 @@ def test_secrets_stay_out_of_messages(chain):
     base = {"type": "jwt", "audience": [], "issuer": "https://i.example.com"}
     (problem,) = problems_of(chain, {**base, "algorithms": ["HS256"], "secret": "hush-hush"})
     assert "hush" not in str(problem)
-
-
-BEARER = {"type": "jwt", "issuer": "https://a", "audience": ["x"]}
-
-
-@pytest.mark.parametrize(
-    ("sources", "raw"),
-    [
-        ([BEARER], False),
-        ([{**BEARER, "header": "authorization"}], False),
-        ([{**BEARER, "header": "X-Token"}], True),
-        ([{**BEARER, "cookie": "token"}], True),
-        ([BEARER, {"type": "cookie", "secret_keys": ["k"]}], True),
-        ([BEARER, {"type": "proxy", "preset": "authelia"}], True),
-    ],
-    ids=["bearer", "by-name", "header", "cookie", "flask", "proxy"],
-)
-def test_who_needs_header_fields_as_they_came(make_settings, sources, raw):
-    settings = make_settings(source=sources, web={"trusted_proxies": ["10.0.0.1"]})
-    assert needs_raw_headers(settings) is raw

@@ -103,11 +103,11 @@ def test_claims(chain, source, headers, expected):
     assert claims_of(chain, source, headers) == expected
 
 
-def test_session_is_ambient_and_has_no_known_end(chain):
+def test_session_has_no_known_end(chain):
     source = {**OWN, "name": "sso", "subject_prefix": "p:"}
     session = chain(source, **WEB).session(kit.request({"X-User": "jane"}, peer=PROXY), kit.NOW)
     assert (session.source, session.subject_prefix) == ("sso", "p:")
-    assert session.ambient is True
+    assert session.ambient is False
     assert session.expires_at is None
 
 

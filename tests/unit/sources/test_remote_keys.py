@@ -70,15 +70,19 @@ def test_nothing_is_fetched_before_the_first_token(chain, remote, provider):
     assert provider.count() == 1
 
 
-def test_rotated_key_is_found_after_the_cooldown(chain, remote, provider, clock):
+def test_rotated_key_is_found_at_once_and_then_after_the_cooldown(chain, remote, provider, clock):
     provider.publishes(FIRST)
     sources = chain(remote)
     assert accepted(sources)
-    provider.publishes(FIRST, SECOND)
-    assert refusal(sources, NEW_TOKEN) == "key_unknown"
-    clock.seconds += COOLDOWN
+    provider.publishes(SECOND)
     assert accepted(sources, NEW_TOKEN)
     assert provider.count() == 2
+    provider.publishes(FIRST)
+    assert refusal(sources) == "key_unknown"
+    assert provider.count() == 2
+    clock.seconds += COOLDOWN
+    assert accepted(sources)
+    assert provider.count() == 3
 
 
 def test_unknown_kids_cannot_hammer_the_provider(chain, remote, provider, clock):
@@ -104,7 +108,6 @@ def test_old_keys_serve_while_new_ones_come(chain, remote, provider, clock):
     clock.seconds += 1
     assert accepted(sources)
     assert eventually(lambda: refused_as(sources) == "key_unknown")
-    assert provider.count() == 2
 
 
 def test_nobody_uses_keys_older_than_twice_their_age(chain, remote, provider, clock):
@@ -165,7 +168,6 @@ def test_provider_that_comes_back_is_used_again(chain, remote, provider, clock):
     assert provider.count() == 1
     clock.seconds += RETRY_AFTER
     # Nobody waits for a provider that failed; whoever asks starts the next attempt.
-    assert refusal(sources) == "upstream_unavailable"
     assert eventually(lambda: refused_as(sources) is None)
 
 

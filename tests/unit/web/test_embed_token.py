@@ -129,6 +129,7 @@ BODIES: list[Any] = [
     pytest.param(b"{", "invalid_request", id="not-json"),
     pytest.param(b"[]", "invalid_request", id="not-an-object"),
     pytest.param(b'{"pannel": {}}', "invalid_request", id="unknown-field"),
+    pytest.param(b'{"grafana": "default", "grafana": "b"}', "invalid_request", id="twice"),
     pytest.param(b'{"grafana": 5}', "invalid_request", id="grafana-no-string"),
     pytest.param(b'{"grafana": "other"}', "grafana_unknown", id="grafana-unknown"),
     pytest.param(b'{"panel": {"dashboard": "../x"}}', "invalid_request", id="hostile-uid"),
@@ -245,6 +246,17 @@ class TestCrossOrigin:
         assert answer.get_json()["code"] == "origin_not_allowed"
         assert "Access-Control-Allow-Origin" not in answer.headers
 
+    def test_preflight_allows_the_headers_that_sources_read(self, make_app: MakeApp) -> None:
+        source = {
+            "type": "jwt",
+            "header": "X-Upstream",
+            "issuer": "https://idp.example.com",
+            "audience": ["a"],
+        }
+        answer = make_app(source=[source]).test_client().options(PATH, headers={"Origin": ORIGIN})
+        allowed = answer.headers["Access-Control-Allow-Headers"]
+        assert allowed == "authorization, content-type, x-upstream"
+
     def test_preflight(self, make_app: MakeApp) -> None:
         client = make_app().test_client()
         asked = {"Access-Control-Request-Method": "POST"}
@@ -294,15 +306,15 @@ class TestForgery:
             ({"json": {}, "headers": {"Origin": "null"}}, 403, "origin_not_allowed"),
             (
                 {"data": "{}", "content_type": "text/plain", "headers": {"Origin": ORIGIN}},
-                400,
+                415,
                 "content_type_unsupported",
             ),
             (
                 {"data": {"a": "b"}, "headers": {"Origin": ORIGIN}},
-                400,
+                415,
                 "content_type_unsupported",
             ),
-            ({"headers": {"Origin": ORIGIN}}, 400, "content_type_unsupported"),
+            ({"headers": {"Origin": ORIGIN}}, 415, "content_type_unsupported"),
         ],
         ids=["no-origin", "sandboxed-frame", "simple-request", "form", "no-content-type"],
     )
