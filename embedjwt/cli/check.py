@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -11,6 +12,7 @@ from embedjwt.cli.common import (
     config_option,
     error_json,
     json_option,
+    print_error,
     print_json,
     refusals_shown,
     ticks,
@@ -29,16 +31,24 @@ def command(*, config: Path | None, as_json: bool) -> None:
     from embedjwt.service import build_service
     from embedjwt.sources import build_sources
 
+    errors: list[EmbedJWTError] = []
     try:
         settings = load_settings(config)
+    except EmbedJWTError as error:
+        _refuse([error], as_json=as_json)
+    service = None
+    try:
         service = build_service(settings)
-        kid = service.keys.signing_key().kid
+        service.keys.signing_key()
+    except EmbedJWTError as error:
+        errors.append(error)
+    try:
         build_sources(settings)
     except EmbedJWTError as error:
-        if as_json:
-            print_json({"ok": False, "error": error_json(error)})
-            sys.exit(1)
-        raise
+        errors.append(error)
+    if service is None or errors:
+        _refuse(errors, as_json=as_json)
+    kid = service.keys.signing_key().kid
     concerns = service.concerns()
     if as_json:
         print_json({"ok": True, "warnings": concerns, "kid": kid})
@@ -57,3 +67,13 @@ def command(*, config: Path | None, as_json: bool) -> None:
     )
     for concern in concerns:
         warn(concern)
+
+
+def _refuse(errors: list[EmbedJWTError], *, as_json: bool) -> NoReturn:
+    if as_json:
+        told = [error_json(error) for error in errors]
+        print_json({"ok": False, "error": told[0], "errors": told})
+    else:
+        for error in errors:
+            print_error(error)
+    sys.exit(1)

@@ -44,12 +44,15 @@ def refusals_shown(function: Command) -> Command:
             if kwargs.get("as_json"):
                 print_json({"error": error_json(error)})
             else:
-                click.echo(
-                    f"{click.style('error', fg='red', bold=True)}  {error.diagnostics()}", err=True
-                )
+                print_error(error)
             sys.exit(1)
 
     return shown  # type: ignore[return-value]
+
+
+def print_error(error: EmbedJWTError) -> None:
+    """What happened and what to do; goes to standard error."""
+    click.echo(f"{click.style('error', fg='red', bold=True)}  {error.diagnostics()}", err=True)
 
 
 def error_json(error: EmbedJWTError) -> dict[str, Any]:

@@ -121,6 +121,19 @@ class TestCheck:
         file.write_text(file.read_text().replace('# key_file = "', 'key_file = "'))
         assert "source.0.key_file" in run("check", status=1).stderr
 
+    def test_keys_and_files_are_told_together(self, run: Run, site: Path) -> None:
+        next((site / "jwks").glob("*.pem")).chmod(0o644)
+        file = site / "embedjwt.toml"
+        file.write_text(file.read_text().replace('# key_file = "', 'key_file = "'))
+        shown = run("check", status=1).stderr
+        assert "chmod 600" in shown
+        assert "source.0.key_file" in shown
+        answer = result_of(run("check", "--json", status=1))
+        assert [error["code"] for error in answer["errors"]] == [
+            "keys_unavailable",
+            "config_invalid",
+        ]
+
     def test_a_key_set_elsewhere_by_environment(
         self, run: Run, site: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
