@@ -21,8 +21,6 @@ _MAX_VALUE_LENGTH = 1000
 _NO_SLUG = "_"
 """Grafana wants something in the slug's place and takes anything."""
 
-Scalar = str | int | float | bool
-
 
 @dataclass(frozen=True, slots=True)
 class PanelRequest:

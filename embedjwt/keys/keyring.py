@@ -56,15 +56,6 @@ class KeyRing:
             key = max(active, key=lambda record: record.activates_at or 0)
         return loaded.signing[key.kid]
 
-    def jwks(self) -> bytes:
-        """The published set, serialised; never empty."""
-        return self.current.jwks
-
-    @property
-    def etag(self) -> str:
-        """The entity tag of :meth:`jwks`, without quotes."""
-        return self.current.etag
-
     @property
     def problem(self) -> str | None:
         """Why the store cannot be read at present; for the operator, it names paths."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from embedjwt.config.model import CookieSource, JwtSource, ProxySource, Settings
 from embedjwt.config.problems import ConfigError, Problem
-from embedjwt.config.secrets import read_secret_file
+from embedjwt.config.secrets import read_secret, read_secret_file
 from embedjwt.expressions import compile_expression
 from embedjwt.sources.carrier import BearerHeader, Carrier, Cookie, NamedHeader
 from embedjwt.sources.chain import SessionSource
@@ -87,13 +87,10 @@ def _add_issuer(
 def _keys(source: JwtSource, issuer: str, key: str, clock: Callable[[], float]) -> KeySource:
     if source.key_file is not None:
         return FixedKeys(_key_file(source.key_file, f"{key}.key_file"))
-    if source.secret is not None:
-        secret = source.secret.get_secret_value().encode()
-        return FixedKeys(_shared_secret(secret, source.algorithms, f"{key}.secret"))
-    if source.secret_file is not None:
-        at = f"{key}.secret_file"
-        secret = read_secret_file(at, source.secret_file).encode()
-        return FixedKeys(_shared_secret(secret, source.algorithms, at))
+    secret = read_secret(f"{key}.secret", source.secret, source.secret_file)
+    if secret is not None:
+        at = f"{key}.secret" if source.secret_file is None else f"{key}.secret_file"
+        return FixedKeys(_shared_secret(secret.encode(), source.algorithms, at))
     fetcher = Fetcher(verify=_tls_verification(source, key), clock=clock)
     load = (
         partial(load_jwks, fetcher, source.jwks_url)

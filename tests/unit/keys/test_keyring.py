@@ -12,7 +12,7 @@ import pytest
 
 from embedjwt.errors import KeysUnavailable
 from embedjwt.keys import DirectoryKeyStore, KeyRing, Ring, files
-from embedjwt.keys.ring import to_json
+from embedjwt.keys.ring import entity_tag, to_json
 
 NOW = 1_800_000_000.0
 SetStates = Callable[..., Ring]
@@ -40,10 +40,10 @@ def test_signs_with_the_active_key_and_publishes_it(
 ) -> None:
     key = keys.signing_key()
     assert key.kid == store.ring().in_state("active")[0].kid
-    published = jwt.PyJWKSet.from_json(keys.jwks().decode())
+    published = jwt.PyJWKSet.from_json(keys.current.jwks.decode())
     assert jwt.decode(key.sign({"sub": "a"}), published[key.kid], algorithms=["ES256"])
-    assert keys.jwks() == store.jwks_file.read_bytes()
-    assert keys.etag == keys.current.etag
+    assert keys.current.jwks == store.jwks_file.read_bytes()
+    assert keys.current.etag == entity_tag(keys.current.jwks)
     assert keys.problem is None
 
 
@@ -68,12 +68,12 @@ def test_a_change_is_noticed_within_a_second(
     step: float,
     noticed: bool,
 ) -> None:
-    old, etag = keys.signing_key().kid, keys.etag
+    old, etag = keys.signing_key().kid, keys.current.etag
     ring = set_states(store, "revoked", "active")
     clock.now += step
     assert keys.signing_key().kid == (ring.records[1].kid if noticed else old)
-    assert (keys.etag != etag) == noticed
-    assert len(json.loads(keys.jwks())["keys"]) == (1 if noticed else 2)
+    assert (keys.current.etag != etag) == noticed
+    assert len(json.loads(keys.current.jwks)["keys"]) == (1 if noticed else 2)
 
 
 def _break_ring(store: DirectoryKeyStore) -> None:
@@ -99,11 +99,11 @@ def _replace_key(store: DirectoryKeyStore) -> None:
 def test_a_store_that_fails_leaves_the_last_good_keys(
     keys: KeyRing, store: DirectoryKeyStore, clock: Clock, harm: Callable[[DirectoryKeyStore], None]
 ) -> None:
-    kid, body, etag = keys.signing_key().kid, keys.jwks(), keys.etag
+    kid, body, etag = keys.signing_key().kid, keys.current.jwks, keys.current.etag
     good = {path: path.read_bytes() for path in store.path.iterdir()}
     harm(store)
     clock.now += 1
-    assert (keys.signing_key().kid, keys.jwks(), keys.etag) == (kid, body, etag)
+    assert (keys.signing_key().kid, keys.current.jwks, keys.current.etag) == (kid, body, etag)
     assert keys.problem is not None
     assert str(store.path) in keys.problem or "no key to publish" in keys.problem
     for path, data in good.items():
@@ -141,7 +141,7 @@ def test_without_an_active_key_nothing_is_signed(
     with pytest.raises(KeysUnavailable, match="no key may sign") as refused:
         keys.signing_key()
     assert str(store.path) not in refused.value.detail
-    assert keys.jwks()
+    assert keys.current.jwks
 
 
 def test_a_changed_algorithm_waits_for_its_key(

@@ -77,3 +77,20 @@ def test_secrets_stay_out_of_messages(chain):
     base = {"type": "jwt", "audience": [], "issuer": "https://i.example.com"}
     (problem,) = problems_of(chain, {**base, "algorithms": ["HS256"], "secret": "hush-hush"})
     assert "hush" not in str(problem)
+
+
+def test_a_secret_in_two_places_is_refused(chain, tmp_path):
+    file = tmp_path / "secret"
+    file.write_text("s" * 32)
+    file.chmod(0o600)
+    source = {
+        "type": "jwt",
+        "issuer": kit.ISSUER,
+        "audience": [kit.AUDIENCE],
+        "algorithms": ["HS256"],
+        "secret": "t" * 32,
+        "secret_file": str(file),
+    }
+    (problem,) = problems_of(chain, source)
+    assert problem.key == "source.0.secret"
+    assert "both set" in problem.message
