@@ -47,14 +47,16 @@ function valueAxis(panel, y, width) {
   return nodes;
 }
 
+const EDGE = 24; // pixels: half a label, and a little
+
 function timeAxis(start, end, x, plot, height) {
   const wanted = (80 / plot.width) * (end - start);
   const step = STEPS.find((candidate) => candidate >= wanted) ?? STEPS.at(-1);
   const nodes = [];
   for (let time = Math.ceil(start / step) * step; time <= end; time += step) {
     nodes.push(svg("line", { class: "grid", x1: x(time), x2: x(time), y1: TOP, y2: TOP + plot.height }));
-    // Beside the right edge a centred label would be cut off.
-    const anchor = x(end) - x(time) < 24 ? "end" : "middle";
+    // Beside an edge a centred label would be cut off.
+    const anchor = x(end) - x(time) < EDGE ? "end" : x(time) - x(start) < EDGE ? "start" : "middle";
     nodes.push(svg("text", { class: "tick", x: x(time), y: height - 4, "text-anchor": anchor }, clock(time, step)));
   }
   return nodes;
