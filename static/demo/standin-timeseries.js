@@ -47,7 +47,7 @@ function valueAxis(panel, y, width) {
   return nodes;
 }
 
-const EDGE = 24; // pixels: half a label, and a little
+const EDGE = 36; // pixels: half a label, and what the axis drifts between two refreshes
 
 function timeAxis(start, end, x, plot, height) {
   const wanted = (80 / plot.width) * (end - start);
@@ -55,8 +55,8 @@ function timeAxis(start, end, x, plot, height) {
   const nodes = [];
   for (let time = Math.ceil(start / step) * step; time <= end; time += step) {
     nodes.push(svg("line", { class: "grid", x1: x(time), x2: x(time), y1: TOP, y2: TOP + plot.height }));
-    // Beside an edge a centred label would be cut off.
-    const anchor = x(end) - x(time) < EDGE ? "end" : x(time) - x(start) < EDGE ? "start" : "middle";
+    if (x(time) - x(start) < EDGE) continue; // it drifts out to the left, and would be cut off
+    const anchor = x(end) - x(time) < EDGE ? "end" : "middle";
     nodes.push(svg("text", { class: "tick", x: x(time), y: height - 4, "text-anchor": anchor }, clock(time, step)));
   }
   return nodes;
