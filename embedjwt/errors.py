@@ -75,3 +75,20 @@ class KeysUnavailable(EmbedJWTError):
 
     code = "keys_unavailable"
     status = 503
+
+
+class RingDamaged(KeysUnavailable):
+    """The key ring was read and is not whole; nobody can change it from there, only replace it."""
+
+
+class StoreBusy(KeysUnavailable):
+    """Another process changes the key store right now."""
+
+    code = "keys_busy"
+
+
+class TransitionRefused(EmbedJWTError):
+    """What was asked of a key would be unsafe, or is no transition of the state it is in."""
+
+    code = "key_transition_refused"
+    status = 409

@@ -14,7 +14,7 @@ from structlog.typing import EventDict, WrappedLogger
 _TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]*\.?[\w-]*")
 
 
-def configure_logging() -> None:
+def configure_logging(level: int = logging.INFO) -> None:
     """Sets structlog up for this process. Call once, where a process starts."""
     terminal = sys.stderr.isatty()
     renderer: Any = (
@@ -30,7 +30,7 @@ def configure_logging() -> None:
             without_tokens,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(_Unfailing()),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )

@@ -9,11 +9,12 @@ from weakref import WeakKeyDictionary
 
 from embedjwt.admission import Admission
 from embedjwt.config import GrafanaTarget, Settings, warnings
-from embedjwt.config.secrets import read_secret
 from embedjwt.errors import RequestRefused
 from embedjwt.identity import Identity, UpstreamSession
 from embedjwt.keys import KeyRing
-from embedjwt.keys.directory import DirectoryKeyStore
+from embedjwt.keys.build import key_store, operator
+from embedjwt.keys.concerns import key_concerns
+from embedjwt.keys.operations import Operator
 from embedjwt.mapping import Mapper
 from embedjwt.mapping.orgs import parse_org_mapping
 from embedjwt.tokens import EmbedToken, TokenIssuer
@@ -31,6 +32,7 @@ class Service:
     mapper: Mapper
     admission: Admission
     issuer: TokenIssuer
+    operator: Operator
     clock: Clock
     _identities: WeakKeyDictionary[UpstreamSession, dict[str, Identity]] = field(
         default_factory=WeakKeyDictionary, repr=False
@@ -81,36 +83,31 @@ class Service:
             entries = self.settings.mapping.org_mapping
             for entry, problem in parse_org_mapping(entries, target.orgs, strict=strict).problems:
                 found.append(f"org_mapping {entry!r}, for grafana {target.name!r}: {problem}")
-        signing = {key.alg for key in self.keys.current.ring.in_state("active")}
-        if self.settings.keys.algorithm not in signing:
-            found.append(
-                f"[keys] algorithm is {self.settings.keys.algorithm}, but the ring signs with "
-                f"{', '.join(sorted(signing))}, and goes on until its keys are rotated"
-            )
-        due = [key.retires_at for key in self.keys.current.ring.in_state("active")]
-        if any(at is not None and at < self.clock() for at in due):
-            found.append("the signing key is older than [keys] rotate_every")
+        found += key_concerns(self.keys.ring, self.clock(), self.operator)
         return found
 
 
-def key_store(settings: Settings) -> DirectoryKeyStore:
-    """The configured key store. Raises :class:`ConfigError` for an unreadable passphrase."""
-    passphrase = read_secret(
-        "keys.passphrase", settings.keys.passphrase, settings.keys.passphrase_file
-    )
-    return DirectoryKeyStore(
-        settings.keys.directory, passphrase.encode() if passphrase is not None else None
-    )
+def build_service(settings: Settings, clock: Clock | None = None) -> Service:
+    """Loads the keys and compiles the mapping. Raises :class:`EmbedJWTError` where that fails.
 
-
-def build_service(settings: Settings, clock: Clock = time.time) -> Service:
-    """Loads the keys and compiles the mapping. Raises :class:`EmbedJWTError` where that fails."""
-    keys = KeyRing(key_store(settings), settings.keys.algorithm, clock)
+    Keys rotate by their store's clock, tokens are issued by this machine's, unless another is
+    given for both.
+    """
+    store = key_store(settings)
+    acting = operator(settings, store, "serve", clock)
+    clock = clock or time.time
+    keys = KeyRing(
+        store,
+        settings.keys.algorithm,
+        clock,
+        propagation_delay=settings.keys.propagation_delay,
+    )
     return Service(
         settings=settings,
         keys=keys,
         mapper=Mapper(settings.mapping),
         admission=Admission(settings.admission),
         issuer=TokenIssuer(settings.issuer, keys, clock, reuse=settings.token.reuse),
+        operator=acting,
         clock=clock,
     )

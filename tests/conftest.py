@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,20 +11,13 @@ import jwt
 import pytest
 from flask import Flask
 
-from embedjwt import create_app
 from embedjwt.config import Settings, parse_settings
-from embedjwt.service import key_store
-from tests_support import MINIMAL, NODE_MODULES, UPSTREAM_SECRET, FakeClock
-
-
-def need(tool: str, present: bool, how: str) -> None:
-    """Skips where a real tool is missing; in CI that is a failure, not a gap."""
-    if present:
-        return
-    reason = f"{tool} is not installed ({how})"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+from embedjwt.keys.build import key_store, operator
+from embedjwt.service import build_service
+from embedjwt.sources import build_sources
+from embedjwt.web import build_app
+from postgres import postgres  # noqa: F401  (a fixture)
+from tests_support import MINIMAL, NODE_MODULES, UPSTREAM_SECRET, FakeClock, need
 
 
 @pytest.fixture
@@ -71,10 +63,8 @@ def make_app(make_settings: Callable[..., Settings], clock: FakeClock) -> Callab
 
     def make(**tables: Any) -> Flask:
         settings = make_settings(**tables)
-        key_store(settings).init(
-            settings.keys.algorithm, now=int(clock()), verifier_cache_ttl=3600, rotate_every=0
-        )
-        return create_app(settings, clock=clock)
+        operator(settings, key_store(settings), "test", clock).init()
+        return build_app(build_service(settings, clock), build_sources(settings))
 
     return make
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,12 +22,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def embedjwt(*arguments: str | Path, cwd: Path, status: int = 0) -> str:
+def embedjwt(
+    *arguments: str | Path,
+    cwd: Path,
+    status: int = 0,
+    environment: Mapping[str, str] | None = None,
+) -> str:
     """What a command prints on standard output; its exit status must be ``status``."""
     done = subprocess.run(
         [sys.executable, "-m", "embedjwt", *map(str, arguments)],
         cwd=cwd,
-        env=clean_environment(),
+        env=clean_environment() | (environment or {}),
         capture_output=True,
         text=True,
         timeout=60,
@@ -45,14 +50,19 @@ def clean_environment() -> dict[str, str]:
 
 @contextmanager
 def running_service(
-    directory: Path, port: int, *options: str, scheme: str = "http", verify: str | bool = True
+    directory: Path,
+    port: int,
+    *options: str,
+    scheme: str = "http",
+    verify: str | bool = True,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
     """Serves ``directory/embedjwt.toml``; yields the URL once it is ready, stops it after."""
     log = (directory / "serve.log").open("w+")
     process = subprocess.Popen(
         [sys.executable, "-m", "embedjwt", "serve", "--port", str(port), *options],
         cwd=directory,
-        env=clean_environment(),
+        env=clean_environment() | (environment or {}),
         stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 NODE_MODULES = ROOT / "tests" / "node" / "node_modules"
@@ -34,3 +37,13 @@ class FakeClock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def need(tool: str, present: bool, how: str) -> None:
+    """Skips where a real tool is missing; in CI that is a failure, not a gap."""
+    if present:
+        return
+    reason = f"{tool} is not installed ({how})"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -15,7 +15,7 @@ _COMMANDS = {
     "serve": "run the service",
     "demo": "see it work in a browser, on this machine alone",
     "check": "validate the configuration and keys without starting",
-    "keys": "list and export signing keys",
+    "keys": "list, rotate, revoke, import and export signing keys",
     "explain": "what Grafana will see of a person, and why",
     "verify": "what Grafana would do with a token, step by step",
     "grafana-config": "print the sections to paste into grafana.ini",

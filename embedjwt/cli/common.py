@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ import click
 
 from embedjwt.config import ConfigError, GrafanaTarget, Settings, load_settings
 from embedjwt.errors import EmbedJWTError
+from embedjwt.log import configure_logging
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -48,6 +50,11 @@ def refusals_shown(function: Command) -> Command:
             sys.exit(1)
 
     return shown  # type: ignore[return-value]
+
+
+def log_to_standard_error() -> None:
+    """The audit trail of a command; a person at a terminal is told by the command itself."""
+    configure_logging(logging.WARNING if sys.stderr.isatty() else logging.INFO)
 
 
 def print_error(error: EmbedJWTError) -> None:

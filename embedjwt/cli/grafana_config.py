@@ -16,7 +16,8 @@ from embedjwt.cli.common import (
     settings_and_target,
     warn,
 )
-from embedjwt.errors import RequestRefused
+from embedjwt.config import Settings
+from embedjwt.errors import KeysUnavailable, RequestRefused
 from embedjwt.grafana.versions import LATEST, parse_version
 
 
@@ -79,6 +80,7 @@ def command(
         version=grafana_version,
         format=style,
         jwks_file=None if jwks_file is None else Path(jwks_file),
+        revocations=_revocations(settings),
     )
     if as_json:
         losses = [{"field": field, "detail": detail} for field, detail in printed.losses]
@@ -89,3 +91,15 @@ def command(
         warn(loss)
     for warning in printed.warnings:
         warn(warning)
+
+
+def _revocations(settings: Settings) -> int:
+    """How many keys were ever revoked; a set-up without keys yet has none."""
+    from embedjwt.keys.build import key_store
+
+    try:
+        return key_store(settings).ring().revocations
+    except KeysUnavailable as error:
+        if error.code != "keys_missing":
+            warn(f"the keys cannot be read, so jwk_set_url lacks ?v=… after a revocation: {error}")
+        return 0

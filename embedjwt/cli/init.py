@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import click
 
-from embedjwt.cli.common import heading, json_option, print_json, refusals_shown, tick
+from embedjwt.cli.common import (
+    heading,
+    json_option,
+    log_to_standard_error,
+    print_json,
+    refusals_shown,
+    tick,
+)
 from embedjwt.config import DEFAULT_FILE, Settings, load_settings
 from embedjwt.config.template import TEMPLATE
 from embedjwt.errors import EmbedJWTError, KeysUnavailable
-from embedjwt.keys import DirectoryKeyStore
+from embedjwt.keys.build import operator
+from embedjwt.keys.store import KeyStore
 
 
 @click.command()
@@ -30,8 +37,9 @@ def command(*, directory: Path, config: Path | None, as_json: bool) -> None:
     Nothing is asked and nothing is overwritten; what is missing is added. The file explains
     every setting; 'embedjwt check' in DIRECTORY passes at once.
     """
-    from embedjwt.service import key_store
+    from embedjwt.keys.build import key_store
 
+    log_to_standard_error()
     file = config or directory / DEFAULT_FILE
     directory = file.parent
     wrote_file = _write_template(file)
@@ -76,16 +84,12 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _make_keys(store: DirectoryKeyStore, settings: Settings) -> bool:
+def _make_keys(store: KeyStore, settings: Settings) -> bool:
     try:
-        store.init(
-            settings.keys.algorithm,
-            now=int(time.time()),
-            verifier_cache_ttl=settings.keys.verifier_cache_ttl,
-            rotate_every=settings.keys.rotate_every,
-        )
+        operator(settings, store, "init").init()
     except KeysUnavailable as error:
-        if error.code != "keys_exist" or not store.ring_file.exists():
+        if error.code != "keys_exist":
             raise
+        store.ring()  # raises where there is only a remainder of one
         return False
     return True

@@ -63,16 +63,44 @@ class TokenSettings(Section):
     reuse: bool = True
 
 
-class KeysSettings(Section):
-    """``[keys]``: where signing keys are kept, and how they rotate."""
+class Pkcs11Settings(Section):
+    """``[keys.pkcs11]``: private keys in an HSM; needs ``embedjwt[pkcs11]``.
 
-    store: Literal["directory"] = "directory"
+    ``module`` is the vendor's PKCS#11 library, ``token_label`` the token's label in it.
+    """
+
+    module: FileName
+    token_label: Annotated[str, Field(min_length=1, max_length=32)]
+    pin: SecretStr | None = None
+    pin_file: FileName | None = None
+
+
+class KeysSettings(Section):
+    """``[keys]``: where signing keys are kept, and how they rotate.
+
+    ``store`` defaults to ``"database"`` where ``database`` is set. ``encryption_keys`` encrypt the
+    private keys in a database; newest last, as in a file with one a line.
+    """
+
+    store: Literal["directory", "database"] | None = None
     directory: Annotated[FileName, Field(validate_default=True)] = Path("jwks")
     algorithm: SigningAlgorithm = "ES256"
     passphrase: SecretStr | None = None
     passphrase_file: FileName | None = None
-    rotate_every: Annotated[Duration, Field(ge=0)] = 30 * 86400
+    encryption_keys: tuple[SecretStr, ...] = ()
+    encryption_keys_file: FileName | None = None
+    rotate_every: Annotated[Duration, Field(ge=0, le=3650 * 86400)] = 30 * 86400
     verifier_cache_ttl: Annotated[Duration, Field(ge=60, le=7 * 86400)] = 3600
+    propagation_delay: Annotated[Duration, Field(ge=10, le=86400)] = 120
+    pkcs11: Pkcs11Settings | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> KeysSettings:
+        if self.pkcs11 is not None and self.algorithm == "EdDSA":
+            raise ValueError(
+                "algorithm EdDSA is not available with pkcs11; choose ES256, ES384, RS256 or PS256"
+            )
+        return self
 
 
 class SourceSettings(Section):
@@ -303,6 +331,8 @@ class Settings(Section):
 
     development: bool = False
     issuer: BaseUrl
+    database: SecretStr | None = None
+    database_file: FileName | None = None
     token: TokenSettings = TokenSettings()
     keys: KeysSettings = KeysSettings()
     source: Annotated[tuple[AnySource, ...], AfterValidator(unique_names), Field(min_length=1)]
@@ -321,6 +351,23 @@ class Settings(Section):
                 "hold there, would be good for the other; give each its own audience"
             )
         return targets
+
+    @model_validator(mode="after")
+    def _stores_exist(self) -> Settings:
+        if self.keys.store == "database" and self.database is None and self.database_file is None:
+            raise ValueError(
+                'keys.store = "database" needs database: the URL of a PostgreSQL or SQLite '
+                'database, such as database = "postgresql://embedjwt@db.internal/embedjwt"'
+            )
+        return self
+
+    @property
+    def key_store(self) -> Literal["directory", "database"]:
+        """Where the ring is: as ``[keys] store`` says, or in the database where there is one."""
+        if self.keys.store is not None:
+            return self.keys.store
+        with_database = self.database is not None or self.database_file is not None
+        return "database" if with_database else "directory"
 
     def target(self, name: str | None = None) -> GrafanaTarget | None:
         """The Grafana of that name; without a name the first; ``None`` where there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -21,6 +22,22 @@ def read_secret(key: str, value: SecretStr | None, file: Path | None) -> str | N
     if value is not None:
         return value.get_secret_value()
     return None if file is None else read_secret_file(f"{key}_file", file)
+
+
+def read_secret_lines(key: str, values: Sequence[SecretStr], file: Path | None) -> tuple[str, ...]:
+    """Secrets from ``key``, or one a line from the file that ``<key>_file`` names.
+
+    Raises :class:`ConfigError` as :func:`read_secret` does, and for an empty secret.
+    """
+    if values and file is not None:
+        raise _error(key, f"{key} and {key}_file are both set", "keep the file, remove the other")
+    secrets = tuple(value.get_secret_value() for value in values)
+    if file is not None:
+        lines = read_secret_file(f"{key}_file", file).splitlines()
+        secrets = tuple(line.strip() for line in lines if line.strip())
+    if not all(secrets):
+        raise _error(key, f"{key} has an empty entry", "remove it")
+    return secrets
 
 
 def read_secret_file(key: str, file: Path) -> str:

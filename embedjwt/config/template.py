@@ -13,6 +13,11 @@ issuer = "http://localhost:8080"
 # Lifts checks that protect production (https, TLS verification) on a test machine. Said loudly.
 # development = false
 
+# Where keys are kept once one machine is not enough: PostgreSQL, or SQLite (sqlite:///state.db).
+# It holds a password, so a file is a better place for it.
+# database = "postgresql://embedjwt:password@db.internal/embedjwt"  # e.g.
+# database_file = "/run/secrets/embedjwt-database"  # e.g.
+
 
 [token]
 # How long an embed token lives at most; never longer than the upstream session. At most "1h".
@@ -23,6 +28,7 @@ issuer = "http://localhost:8080"
 
 [keys]
 # Where signing keys are kept. "directory": one private PEM a key, ring.json, jwks.json.
+# "database": in database above; the default where that is set.
 # store = "directory"
 # directory = "jwks"
 # ES256 (fast, and accepted by every Grafana), ES384, RS256, PS256 or EdDSA.
@@ -30,10 +36,24 @@ issuer = "http://localhost:8080"
 # Encrypts the private keys on disk.
 # passphrase_file = "/run/secrets/embedjwt-passphrase"  # e.g.
 # passphrase = "a long passphrase"  # e.g.
-# How long a key is meant to sign; 0 = until someone rotates it.
+# Encrypt the private keys in a database: Fernet keys, newest last; in the file, one a line.
+# 'openssl rand -base64 32' makes one.
+# encryption_keys_file = "/run/secrets/embedjwt-encryption-keys"  # e.g.
+# encryption_keys = ["the output of openssl rand -base64 32"]  # e.g.
+# How long a key signs before the next one takes over by itself; 0 = until someone rotates it.
 # rotate_every = "30d"
 # How long Grafana may keep our key set: its cache_ttl, which 'embedjwt grafana-config' prints.
 # verifier_cache_ttl = "1h"
+# How long a process may go on with what it last read of the key store, e.g. while the database is
+# down; then it stops signing. Every change of keys waits that long for the others.
+# propagation_delay = "2m"
+
+# Private keys in an HSM, through PKCS#11. Needs: pip install embedjwt[pkcs11]
+# [keys.pkcs11]
+# module = "/usr/lib/softhsm/libsofthsm2.so"  # e.g.
+# token_label = "embedjwt"  # e.g.
+# pin_file = "/run/secrets/embedjwt-pin"  # e.g.
+# pin = "1234"  # e.g.
 
 
 # --- Who is asking? Session sources, asked in this order; the first that recognises a request

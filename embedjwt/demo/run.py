@@ -34,7 +34,7 @@ from embedjwt.grafana.settings import grafana_config
 from embedjwt.grafana.verifier import read_ini
 from embedjwt.grafana.versions import LATEST, Version
 from embedjwt.identity import Documents, VerifiedClaims
-from embedjwt.keys.directory import DirectoryKeyStore
+from embedjwt.keys.build import key_store, operator
 from embedjwt.log import configure_logging
 
 _STANDIN = "a stand-in that verifies tokens as Grafana does"
@@ -99,8 +99,8 @@ def run_demo(
         )
         printed = grafana_config(settings, settings.grafana[0], version=version).text
         where = Surroundings(host, service, grafana, standin, printed)
-        _make_keys(settings)
         _be_quiet()
+        _make_keys(settings)
         apps = (
             create_host(where, secret_key=secret_key, explain=_explainer(settings)),
             create_app(settings),
@@ -147,13 +147,7 @@ def _print_banner(urls: DemoUrls) -> None:
 
 
 def _make_keys(settings: Settings) -> None:
-    keys = settings.keys
-    DirectoryKeyStore(keys.directory, None).init(
-        keys.algorithm,
-        now=int(time.time()),
-        verifier_cache_ttl=keys.verifier_cache_ttl,
-        rotate_every=keys.rotate_every,
-    )
+    operator(settings, key_store(settings), "demo").init()
 
 
 def _judge(printed: str, version: Version) -> Judge:

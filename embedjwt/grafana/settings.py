@@ -51,12 +51,14 @@ def grafana_config(
     format: Format = "ini",
     jwks: Literal["url", "file"] = "url",
     jwks_file: Path | None = None,
+    revocations: int = 0,
 ) -> GrafanaConfig:
     """The sections of ``grafana.ini`` for one target, with only those keys that the version has.
 
     ``jwks_file`` is where Grafana finds the key set as a file; with ``jwks = "file"`` alone it is
-    the published set of the key store. Raises ``RequestRefused`` where that Grafana would not take
-    ``expect_claims`` from the environment: it would let in the tokens of others.
+    the published set of the key store. ``revocations`` counts the keys ever revoked. Raises
+    ``RequestRefused`` where that Grafana would not take ``expect_claims`` from the environment: it
+    would let in the tokens of others.
     """
     if format == "env" and version < ENVIRONMENT_SINCE:
         raise RequestRefused(
@@ -67,7 +69,7 @@ def grafana_config(
     jwks = "file" if jwks_file else jwks
     key_file = jwks_file or settings.keys.directory / "jwks.json"
     key_source = (
-        Entry("jwk_set_url", f"{settings.issuer}/.well-known/jwks.json")
+        Entry("jwk_set_url", jwk_set_url(settings.issuer, revocations))
         if jwks == "url"
         else Entry("jwk_set_file", str(key_file))
     )
@@ -85,6 +87,16 @@ def grafana_config(
         tuple(_losses(settings.mapping, target, version)),
         tuple(_warnings(settings, target, version, jwks)),
     )
+
+
+def jwk_set_url(issuer: str, revocations: int) -> str:
+    """Where Grafana fetches the keys; another URL after each revocation.
+
+    Grafana caches the key set by its URL (``pkg/services/auth/jwt/key_sets.go``), and a remote
+    cache outlives a restart: only a new query string makes it forget a revoked key at once.
+    """
+    query = f"?v={revocations}" if revocations else ""
+    return f"{issuer}/.well-known/jwks.json{query}"
 
 
 def _verification(settings: Settings, target: GrafanaTarget, key_source: Entry) -> Iterator[Entry]:

@@ -1,64 +1,47 @@
 """The embedded key store: a directory with private keys, the ring, and the published set.
 
-``<kid>.pem`` one private key each (PKCS#8, mode 0600), ``ring.json`` states and times of all keys
-with their public halves, ``jwks.json`` the published set, for Grafana's ``jwk_set_file``.
-``ring.json`` decides: it is written after the private keys it needs, and ``jwks.json`` follows it.
+``<thumbprint>.pem`` one private key each, ``ring.json`` states and times of all keys with their
+public halves, ``jwks.json`` the published set, for Grafana's ``jwk_set_file``. ``ring.json``
+decides: it is written after the private keys it needs, ``jwks.json`` follows it, and private keys
+that it allows no more are removed last.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
 
 from embedjwt.errors import KeysUnavailable
 from embedjwt.keys import files
-from embedjwt.keys.jwk import Jwk, public_jwk
-from embedjwt.keys.ring import (
-    KeyRecord,
-    Ring,
-    entity_tag,
-    jwk_set,
-    new_ring,
-    parse_ring,
-    to_json,
+from embedjwt.keys.document import jwk_set, parse_ring, to_json
+from embedjwt.keys.pem import FILE_NAME, PemFiles
+from embedjwt.keys.ring import KeyRecord, Ring
+from embedjwt.keys.signer import SigningKey
+from embedjwt.keys.store import Custody
+
+_OURS = re.compile(
+    rf"{FILE_NAME}|{files.TEMPORARY}|\.lock|ring\.json|jwks\.json|moved|README\.md|\.gitignore"
 )
-from embedjwt.keys.signer import PrivateKey, SigningKey, generate
-
-_KEY_FILE = r"[A-Za-z0-9_-]{43}\.pem"
-_LEFT_OVER = re.compile(rf"{_KEY_FILE}|{files.TEMPORARY}")
-_OURS = re.compile(rf"{_LEFT_OVER.pattern}|\.lock|ring\.json|jwks\.json|README\.md|\.gitignore")
-_MAX_PASSPHRASE = 1023  # bytes; OpenSSL takes no more
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedKeys:
-    """What a store holds, at one moment. ``signing`` has the active keys, by ``kid``.
-
-    ``jwks`` is the published set, serialised; ``etag`` its entity tag, without quotes.
-    """
-
-    ring: Ring
-    signing: Mapping[str, SigningKey]
-    jwks: bytes
-    etag: str
 
 
 class DirectoryKeyStore:
-    """Signing keys in one directory, encrypted where a passphrase is given."""
+    """A ring in one directory; private halves are files beside it, or in other ``custody``."""
 
-    def __init__(self, path: Path, passphrase: bytes | None) -> None:
+    def __init__(
+        self, path: Path, passphrase: bytes | None, custody: Custody | None = None
+    ) -> None:
         self.path = path
-        self._passphrase = passphrase
-        if passphrase is not None and not 0 < len(passphrase) <= _MAX_PASSPHRASE:
-            raise KeysUnavailable(
-                f"the passphrase for {path} must have 1 to {_MAX_PASSPHRASE} bytes",
-                hint="see [keys] passphrase_file",
-            )
+        self.custody: Custody = custody or PemFiles(path, passphrase)
+
+    @property
+    def location(self) -> str:
+        """The directory."""
+        return str(self.path)
 
     @property
     def ring_file(self) -> Path:
@@ -70,45 +53,24 @@ class DirectoryKeyStore:
         """Where the published set is, for Grafana's ``jwk_set_file``."""
         return self.path / "jwks.json"
 
-    def init(self, algorithm: str, *, now: int, verifier_cache_ttl: int, rotate_every: int) -> Ring:
-        """Make the first keys: one active, one next. Times in Unix seconds, spans in seconds.
+    @property
+    def moved_file(self) -> Path:
+        """Says where the keys have gone; while it is there, nothing here is changed."""
+        return self.path / "moved"
 
-        Of several processes one wins. Killed half-way, it can be run again, or has succeeded.
-        Raises :class:`KeysUnavailable`, with code ``keys_exist`` where there is a ring already.
-        """
-        files.prepare_directory(
-            self.path, may_close=lambda entry: bool(_OURS.fullmatch(entry.name))
-        )
-        with files.locked(self.path):
-            self._refuse_existing()
-            self._remove_left_overs()
-            ring = new_ring(
-                self._new_key(algorithm),
-                self._new_key(algorithm),
-                now=now,
-                verifier_cache_ttl=verifier_cache_ttl,
-                rotate_every=rotate_every,
-            )
-            files.write(self.ring_file, to_json(ring), files.PRIVATE)
-            files.write(self.jwks_file, jwk_set(ring), files.PUBLIC)
-        return ring
+    def clock(self) -> float:
+        """This machine's clock."""
+        return time.time()
 
-    def load(self) -> LoadedKeys:
-        """The ring, the keys that sign, and the published set; repairs ``jwks.json`` if it differs.
-
-        Raises :class:`KeysUnavailable` where anything is missing, damaged, or open to others. A
-        directory that cannot be written loads, as long as there is nothing to repair.
-        """
-        ring = self.ring()
-        self._repair_published(ring)
-        # A next key is read as well: that it is of use must be known before it is needed.
-        private = {key.kid: self._private_key(key) for key in ring.in_state("active", "next")}
-        signing = {
-            key.kid: SigningKey(key.kid, key.alg, private[key.kid])
-            for key in ring.in_state("active")
-        }
-        jwks = jwk_set(ring)
-        return LoadedKeys(ring, signing, jwks, entity_tag(jwks))
+    def version(self) -> tuple[int, int, int]:
+        """Differs whenever the ring was replaced; costs one ``stat``."""
+        try:
+            info = self.ring_file.stat()
+        except FileNotFoundError as error:
+            raise self._missing() from error
+        except OSError as error:
+            raise files.unreadable(self.ring_file, error) from error
+        return info.st_mtime_ns, info.st_ino, info.st_size
 
     def ring(self) -> Ring:
         """States, times and public halves, without a look at any private key.
@@ -120,94 +82,15 @@ class DirectoryKeyStore:
             raise self._missing()
         return parse_ring(files.read_trusted(self.ring_file), str(self.ring_file))
 
-    def fingerprint(self) -> tuple[int, int, int]:
-        """Something that differs whenever the ring was replaced; costs one ``stat``."""
-        try:
-            info = self.ring_file.stat()
-        except FileNotFoundError as error:
-            raise self._missing() from error
-        except OSError as error:
-            raise files.unreadable(self.ring_file, error) from error
-        return info.st_mtime_ns, info.st_ino, info.st_size
+    def signing_key(self, record: KeyRecord) -> SigningKey:
+        """The private half of a key, ready to sign."""
+        return self.custody.signing_key(record)
 
-    def _missing(self) -> KeysUnavailable:
-        hint = "`embedjwt init` in the configuration's directory makes the first keys"
-        if files.present(self.jwks_file):
-            hint = f"there were keys: restore {self.path} from a backup"
-        return KeysUnavailable(f"{self.ring_file} does not exist", hint=hint, code="keys_missing")
+    def settle(self, ring: Ring) -> None:
+        """Rewrite ``jwks.json`` where it does not hold the published keys.
 
-    def _remove_left_overs(self) -> None:
-        try:
-            for entry in self.path.iterdir():
-                if _LEFT_OVER.fullmatch(entry.name):
-                    entry.unlink()
-        except OSError as error:
-            raise files.unwritable(self.path, error) from error
-
-    def _refuse_existing(self) -> None:
-        if files.present(self.ring_file):
-            raise KeysUnavailable(
-                f"{self.path} already holds keys, and they are kept",
-                hint="`embedjwt keys list` shows them",
-                code="keys_exist",
-            )
-        if files.present(self.jwks_file):
-            # It is written after the ring: there was one, and its keys may be in use.
-            raise KeysUnavailable(
-                f"{self.path} holds published keys, but {self.ring_file.name} is gone",
-                hint="restore it from a backup; to start anew, move the directory away",
-                code="keys_exist",
-            )
-
-    def _new_key(self, alg: str) -> Jwk:
-        private_key = generate(alg)
-        jwk = public_jwk(private_key.public_key(), alg)
-        encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
-        if self._passphrase is not None:
-            encryption = serialization.BestAvailableEncryption(self._passphrase)
-        pem = private_key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
-        )
-        files.write(self._key_file(jwk["kid"]), pem, files.PRIVATE)
-        return jwk
-
-    def _key_file(self, kid: str) -> Path:
-        return self.path / f"{kid}.pem"
-
-    def _private_key(self, record: KeyRecord) -> PrivateKey:
-        path = self._key_file(record.kid)
-        pem = files.read_private(path)
-        encrypted = b"ENCRYPTED" in pem.split(b"\n", 1)[0]
-        if encrypted and self._passphrase is None:
-            raise KeysUnavailable(
-                f"{path} is encrypted, and there is no passphrase",
-                hint="set [keys] passphrase_file",
-            )
-        if self._passphrase is not None and not encrypted:
-            raise KeysUnavailable(
-                f"{path} is not encrypted, although a passphrase is configured",
-                hint="remove [keys] passphrase_file, or encrypt the file with "
-                "openssl pkcs8 -topk8 -v2 aes-256-cbc",
-            )
-        try:
-            key = serialization.load_pem_private_key(pem, self._passphrase)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            # Without its cause: a parser's message may quote what it read.
-            cause = "the passphrase is wrong, or the file is damaged" if encrypted else "damaged"
-            raise KeysUnavailable(
-                f"{path} holds no private key that can be read: {cause}",
-                hint="check [keys] passphrase_file" if encrypted else "restore it from a backup",
-            ) from None
-        if (
-            not isinstance(key, PrivateKey)
-            or public_jwk(key.public_key(), record.alg) != record.jwk
-        ):
-            raise KeysUnavailable(
-                f"{path} holds another key than the ring says", hint="restore it from a backup"
-            )
-        return key
-
-    def _repair_published(self, ring: Ring) -> None:
+        A directory that cannot be written is fine as long as there is nothing to repair.
+        """
         if self._published() == jwk_set(ring):
             return
         try:
@@ -222,5 +105,94 @@ class DirectoryKeyStore:
                 hint=error.hint,
             ) from error
 
+    def concerns(self) -> list[str]:
+        """A directory that keys have moved away from, or that nobody here may write."""
+        if files.present(self.moved_file):
+            return [
+                f"the keys of {self.path} have moved, and never change here; set database, and "
+                "[keys] store if it is set"
+            ]
+        if not os.access(self.path, os.W_OK):
+            return [
+                f"{self.path} cannot be written here: keys rotate only if another process does it"
+            ]
+        return []
+
+    def tidy(self, ring: Ring) -> None:
+        """Nothing is kept beside the ring but ``jwks.json``."""
+        self.settle(ring)
+
+    @contextmanager
+    def changing(self, *, wait: bool = True) -> Iterator[DirectoryChange]:
+        """Hold the ring still, by a lock that dies with this process."""
+        files.prepare_directory(
+            self.path, may_close=lambda entry: bool(_OURS.fullmatch(entry.name))
+        )
+        with files.locked(self.path, wait=wait):
+            yield DirectoryChange(self, self._held())
+
+    def move_to(self, location: str) -> None:
+        """Note that the keys are elsewhere from now on. Call while the ring is held still."""
+        files.write(self.moved_file, location.encode() + b"\n", files.PRIVATE)
+
+    def _held(self) -> Ring | None:
+        if files.present(self.moved_file):
+            where = files.read_trusted(self.moved_file).decode(errors="replace").strip()
+            raise KeysUnavailable(
+                f"the keys of {self.path} have moved to {where}, and change only there",
+                hint=f"set [keys] store; to undo the move, remove {self.moved_file}",
+                code="keys_moved",
+            )
+        if files.present(self.ring_file):
+            return self.ring()
+        if files.present(self.jwks_file):
+            # It is written after the ring: there was one, and its keys may be in use.
+            raise KeysUnavailable(
+                f"{self.path} holds published keys, but {self.ring_file.name} is gone",
+                hint="restore it from a backup; to start anew, move the directory away",
+                code="keys_exist",
+            )
+        return None
+
     def _published(self) -> bytes | None:
         return files.read_trusted(self.jwks_file) if files.present(self.jwks_file) else None
+
+    def _missing(self) -> KeysUnavailable:
+        hint = "`embedjwt init` in the configuration's directory makes the first keys"
+        if files.present(self.jwks_file):
+            hint = f"there were keys: restore {self.path} from a backup"
+        return KeysUnavailable(f"{self.ring_file} does not exist", hint=hint, code="keys_missing")
+
+
+class DirectoryChange:
+    """A directory's ring, held still."""
+
+    def __init__(self, store: DirectoryKeyStore, ring: Ring | None) -> None:
+        self.ring = ring
+        self.custody = store.custody
+        self._store = store
+        if ring is None:
+            self.custody.prune(Ring(()))  # of a process that died before it had a ring
+
+    def commit(self, ring: Ring) -> Ring:
+        """Write ``ring.json``, then what follows from it."""
+        revision = 1 if self.ring is None else self.ring.revision + 1
+        ring = replace(ring, revision=revision)
+        published = jwk_set(ring)
+        try:
+            files.write(self._store.ring_file, to_json(ring), files.PRIVATE)
+        except KeysUnavailable:
+            with suppress(KeysUnavailable):  # it is there where only the last sync failed
+                self.ring = self._store.ring()
+            raise
+        self.ring = ring
+        try:
+            files.write(self._store.jwks_file, published, files.PUBLIC)
+            self.custody.prune(ring)
+        except KeysUnavailable as error:
+            raise KeysUnavailable(
+                f"the keys are changed as asked, but the rest failed: {error.detail}",
+                hint=f"{error.hint}; the next start or change finishes it",
+                code="keys_unfinished",
+            ) from error
+        return ring

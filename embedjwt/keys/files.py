@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import secrets
 import shlex
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from embedjwt.errors import KeysUnavailable
+from embedjwt.errors import KeysUnavailable, StoreBusy
 
 PRIVATE = 0o600
 PUBLIC = 0o644
@@ -98,7 +99,8 @@ def write(path: Path, data: bytes, mode: int) -> None:
     """Replace a file at once or not at all, and on the disk when this returns.
 
     The temporary file is closed to others from its first moment, whatever the umask is. Raises
-    :class:`KeysUnavailable` where the disk is full or read-only; the old file then stays.
+    :class:`KeysUnavailable` where the disk is full or read-only; the old file then stays, unless
+    the disk failed only after the new one had taken its place.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
@@ -114,17 +116,36 @@ def write(path: Path, data: bytes, mode: int) -> None:
         raise unwritable(path, error) from error
 
 
+def remove_others(directory: Path, kept: Collection[Path], pattern: str) -> None:
+    """Remove the files whose whole name matches, except ``kept``."""
+    try:
+        for entry in directory.iterdir():
+            if entry not in kept and re.fullmatch(pattern, entry.name):
+                entry.unlink()
+    except OSError as error:
+        raise unwritable(directory, error) from error
+
+
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Hold the directory's lock; it dies with the process. Waits while another holds it."""
+def locked(directory: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the directory's lock; it dies with the process.
+
+    While another process holds it, waits, or raises :class:`StoreBusy`.
+    """
     path = directory / ".lock"
     with ExitStack() as held:
         try:
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE)
             held.callback(os.close, lock)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreBusy(
+                f"another process changes the keys in {directory}", hint="try again"
+            ) from error
         except OSError as error:
             raise unwritable(path, error) from error
+        # Not by closing alone: a child forked meanwhile has the descriptor, and the lock, too.
+        held.callback(fcntl.flock, lock, fcntl.LOCK_UN)
         yield
 
 

@@ -18,6 +18,7 @@ Jwk: TypeAlias = Mapping[str, str]
 
 PublicKey: TypeAlias = EllipticCurvePublicKey | RSAPublicKey | Ed25519PublicKey
 
+_LONGEST_KID = 255
 _OWN_MEMBERS = {"EC": ("crv", "x", "y"), "OKP": ("crv", "x"), "RSA": ("n", "e")}
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384"}
 _KINDS = {
@@ -42,8 +43,11 @@ def thumbprint(jwk: Jwk) -> str:
     return base64url(hashlib.sha256(text.encode()).digest())
 
 
-def is_public_jwk(jwk: object) -> bool:
-    """Whether this is a whole published key and nothing else: its ``kid`` and ``alg`` fit it."""
+def is_public_jwk(jwk: object, *, foreign_kid: bool = False) -> bool:
+    """Whether this is a whole published key and nothing else: its ``kid`` and ``alg`` fit it.
+
+    ``foreign_kid``: the key came from elsewhere and may have kept the name it had there.
+    """
     if not isinstance(jwk, dict) or not all(isinstance(value, str) for value in jwk.values()):
         return False
     kind = _KINDS.get(jwk.get("alg", ""))
@@ -51,7 +55,13 @@ def is_public_jwk(jwk: object) -> bool:
         return False
     if set(jwk) != {"kty", "kid", "use", "alg", *_OWN_MEMBERS[kind["kty"]]}:
         return False
-    return bool(jwk["use"] == "sig" and jwk["kid"] == thumbprint(jwk))
+    named = is_kid(jwk["kid"]) if foreign_kid else jwk["kid"] == thumbprint(jwk)
+    return bool(jwk["use"] == "sig" and named)
+
+
+def is_kid(text: str) -> bool:
+    """Whether another program's name for its key can be published as it is."""
+    return 0 < len(text) <= _LONGEST_KID and text.isprintable() and text == text.strip()
 
 
 def base64url(data: bytes) -> str:

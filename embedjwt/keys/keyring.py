@@ -1,83 +1,208 @@
-"""The keys of a running service: always the newest that could be read."""
+"""The keys of a running service: the newest that could be read, and never too old a view of them.
+
+Others may be about to publish, retire or remove a key. They wait for us as long as
+``propagation_delay``; whoever could not look for longer must neither sign nor publish.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 
-from embedjwt.errors import KeysUnavailable
-from embedjwt.keys.directory import DirectoryKeyStore, LoadedKeys
+from embedjwt.errors import KeysUnavailable, RingDamaged
+from embedjwt.keys.document import entity_tag, jwk_set
+from embedjwt.keys.ring import Ring
 from embedjwt.keys.signer import SigningKey
+from embedjwt.keys.store import KeyStore
 
-_CHECK_EVERY = 1.0  # seconds
+
+@dataclass(frozen=True, slots=True)
+class LoadedKeys:
+    """What a store holds, at one moment. ``signing`` has the keys that can sign, by ``kid``.
+
+    ``jwks`` is the published set, serialised; ``etag`` its entity tag, without quotes.
+    """
+
+    ring: Ring
+    signing: Mapping[str, SigningKey]
+    jwks: bytes
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """By both clocks: one is set by people, the other stands still while a machine sleeps."""
+
+    wall: float
+    monotonic: float
+
+    def until(self, later: _Moment) -> float:
+        """Seconds that may have passed, at most."""
+        return max(later.wall - self.wall, later.monotonic - self.monotonic)
 
 
 class KeyRing:
-    """Keys shared by all threads; follows the store, at most one look a second.
+    """Keys shared by all threads; :meth:`refresh` follows the store.
 
-    Raises :class:`KeysUnavailable` when made, where the store cannot be loaded. Afterwards a store
-    that fails leaves the last good keys in use, and :attr:`problem` says why.
+    Raises :class:`KeysUnavailable` when made, where the store cannot be loaded whole. Afterwards a
+    store that fails leaves the last good keys in use for ``propagation_delay`` seconds, and
+    :attr:`problem` says why. A ring that is there but damaged leaves them in use until it is
+    repaired, for no process can change anything from there.
     """
 
     def __init__(
-        self, store: DirectoryKeyStore, algorithm: str, clock: Callable[[], float]
+        self,
+        store: KeyStore,
+        algorithm: str,
+        clock: Callable[[], float],
+        *,
+        propagation_delay: int,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._algorithm = algorithm
         self._clock = clock
+        self._monotonic = monotonic
+        self._longest = propagation_delay
         self._lock = threading.Lock()
         self._problem: KeysUnavailable | None = None
-        self._checked_at = clock()
-        self._fingerprint = store.fingerprint()
-        self._loaded = store.load()
+        self._version: Hashable = None
+        while not self._begin():
+            pass
 
     @property
     def current(self) -> LoadedKeys:
-        """All of one moment, for whoever needs two parts that belong together."""
-        self.reload_if_changed()
+        """All of one moment, for whoever publishes.
+
+        Raises :class:`KeysUnavailable` where it is so old that it might lack a key which others
+        are about to sign with.
+        """
+        if self._is_old(self._read_at):
+            self.refresh()
+            if self._is_old(self._read_at):
+                raise self._too_old("published")
         return self._loaded
 
     def signing_key(self) -> SigningKey:
-        """The key that signs now.
+        """The key that signs now (:meth:`Ring.signs`).
 
-        It is the active one of the configured algorithm. Where there is none yet, because the
-        configured algorithm was changed and no rotation has followed, the youngest active key goes
-        on signing: it is the one that verifiers know. Raises :class:`KeysUnavailable`, where no
-        key is active.
+        Raises :class:`KeysUnavailable` where no key may sign, or the store could not be read for
+        so long that others may have retired it.
         """
-        loaded = self.current
-        key = loaded.ring.active(self._algorithm)
+        if self._is_old(self._usable_at):
+            self.refresh()
+            if self._is_old(self._usable_at):
+                raise self._too_old("used to sign")
+        loaded = self._loaded
+        # Where the new key cannot be read, its predecessor goes on while others wait for us.
+        key = self._may_sign(loaded) or next(iter(loaded.signing.values()), None)
         if key is None:
-            active = loaded.ring.in_state("active")
-            if not active:
-                raise KeysUnavailable(
-                    "no key may sign", hint="`embedjwt keys list` shows their states"
-                )
-            key = max(active, key=lambda record: record.activates_at or 0)
-        return loaded.signing[key.kid]
+            raise KeysUnavailable("no key may sign", hint="`embedjwt keys list` shows their states")
+        return key
+
+    @property
+    def ring(self) -> Ring:
+        """The ring as last read, however long ago."""
+        return self._loaded.ring
+
+    @property
+    def age(self) -> float:
+        """Seconds since the store was last read."""
+        return self._read_at.until(self._now())
 
     @property
     def problem(self) -> str | None:
-        """Why the store cannot be read at present; for the operator, it names paths."""
-        self.reload_if_changed()
+        """What is wrong with the store at present; for the operator, it names paths."""
         return None if self._problem is None else self._problem.diagnostics()
 
-    def reload_if_changed(self) -> None:
-        """Take up what changed in the store; every other method does so by itself."""
-        now = self._clock()
-        if 0 <= now - self._checked_at < _CHECK_EVERY:  # a clock that went back ends the wait
-            return
+    def refresh(self) -> None:
+        """Look at the store, and take up what changed. Cheap where nothing did; never raises."""
         if not self._lock.acquire(blocking=False):
             return  # another thread is at it; what we hold is good meanwhile
         try:
-            self._checked_at = now
-            # Taken before loading: what changes while we read is taken up next time.
-            fingerprint = self._store.fingerprint()
-            if fingerprint != self._fingerprint:
-                self._loaded = self._store.load()
-                self._fingerprint = fingerprint
-            self._problem = None
-        except KeysUnavailable as error:
-            self._problem = error
+            self._problem = self._follow()
         finally:
             self._lock.release()
+
+    def after_fork(self) -> None:
+        """Forget a lock that a thread of the parent may have held."""
+        self._lock = threading.Lock()
+
+    def _begin(self) -> bool:
+        """Load all, or raise; false where the store changed meanwhile."""
+        self._read_at = self._usable_at = self._now()
+        self._version = self._store.version()
+        ring = self._store.ring()
+        try:
+            self._loaded = _loaded(ring, self._signing(ring))
+            self._check(ring)
+        except KeysUnavailable:
+            if self._store.version() == self._version:
+                raise
+            return False
+        return True
+
+    def _follow(self) -> KeysUnavailable | None:
+        asked_at = self._now()  # before looking: it was not older than this
+        try:
+            version = self._store.version()
+            if version == self._version:
+                self._read_at = self._usable_at = asked_at
+                return None
+            self._take(self._store.ring(), asked_at)
+        except RingDamaged as error:
+            self._read_at = asked_at
+            if self._may_sign(self._loaded):
+                self._usable_at = asked_at
+            return error
+        except KeysUnavailable as error:
+            return error
+        self._version = version
+        return None
+
+    def _take(self, ring: Ring, asked_at: _Moment) -> None:
+        try:
+            signing = self._signing(ring)
+        except KeysUnavailable:
+            published = {key.kid for key in ring.published()}
+            held = {kid: key for kid, key in self._loaded.signing.items() if kid in published}
+            self._loaded, self._read_at = _loaded(ring, held), asked_at
+            raise
+        # In one piece: between two there could be a moment without a key that signs.
+        self._loaded = _loaded(ring, signing)
+        self._read_at = self._usable_at = asked_at
+        self._check(ring)
+
+    def _may_sign(self, loaded: LoadedKeys) -> SigningKey | None:
+        record = loaded.ring.signs(self._algorithm)
+        return None if record is None else loaded.signing.get(record.kid)
+
+    def _signing(self, ring: Ring) -> dict[str, SigningKey]:
+        return {key.kid: self._store.signing_key(key) for key in ring.in_state("active")}
+
+    def _check(self, ring: Ring) -> None:
+        """What is not needed yet must be found out before it is."""
+        for key in ring.in_state("next"):
+            self._store.signing_key(key)
+        self._store.settle(ring)
+
+    def _now(self) -> _Moment:
+        return _Moment(self._clock(), self._monotonic())
+
+    def _is_old(self, moment: _Moment) -> bool:
+        return moment.until(self._now()) > self._longest
+
+    def _too_old(self, use: str) -> KeysUnavailable:
+        problem = "" if self._problem is None else f": {self._problem.diagnostics()}"
+        return KeysUnavailable(
+            f"the key store could not be read for so long that no key may be {use}",
+            hint=f"longer than [keys] propagation_delay, {self._longest} s{problem}",
+            code="keys_stale",
+        )
+
+
+def _loaded(ring: Ring, signing: Mapping[str, SigningKey]) -> LoadedKeys:
+    jwks = jwk_set(ring)
+    return LoadedKeys(ring, signing, jwks, entity_tag(jwks))

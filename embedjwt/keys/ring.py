@@ -1,36 +1,31 @@
 """The key ring: which keys there are, what each may do, and when. Pure: no I/O, no clock.
 
 A key goes ``next`` (published, does not sign) → ``active`` (signs) → ``retiring`` (published, does
-not sign) → ``removed``; ``revoked`` leaves the published set at once.
+not sign) → ``removed``; ``revoked`` leaves the published set at once. Each transition is a function
+from a ring to a ring that refuses what would be unsafe. ``now`` is in Unix seconds; where a clock
+went back, time stands still at the newest moment the ring knows, so no key's times ever go back.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from embedjwt.errors import KeysUnavailable
-from embedjwt.keys.jwk import Jwk, is_public_jwk
+from embedjwt.errors import TransitionRefused
+from embedjwt.keys.jwk import Jwk
+from embedjwt.keys.timing import Timing
+from embedjwt.times import moment, span
 
 KeyState = Literal["next", "active", "retiring", "removed", "revoked"]
 
 PUBLISHED: frozenset[KeyState] = frozenset({"next", "active", "retiring"})
 
-CLOCK_SKEW = 60
-"""Seconds a verifier's clock may differ from ours; also Grafana's own leeway."""
+MAX_NEXT = 4
+"""Keys that wait at once; each makes the published set larger for every Grafana."""
 
-_VERSION = 1
-_TIMES = ("published_at", "activates_at", "retires_at", "removes_at")
-_KNOWN_TIMES: dict[KeyState, tuple[str, ...]] = {
-    "next": ("published_at", "activates_at"),
-    "active": ("published_at", "activates_at"),
-    "retiring": ("published_at", "activates_at", "retires_at"),
-    "removed": (),
-    "revoked": (),
-}
-_REPAIR = "restore it from a backup; do not edit it by hand"
+_KEPT_REMOVED = 20
+_KEPT_REVOKED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +33,9 @@ class KeyRecord:
     """One key: its public half, its state, and the absolute times (Unix seconds) of its life.
 
     ``activates_at``: signs from then on, and for a ``next`` key not before; ``retires_at``: signs
-    until then; ``removes_at``: leaves the published set. ``None`` where nothing is planned.
+    until then; ``removes_at``: leaves the published set. Times that lie ahead are a plan, except
+    ``removes_at`` of a ``retiring`` key, which is a promise. ``None`` where nothing is planned.
+    ``imported``: made elsewhere, and may have a ``kid`` that is no thumbprint.
     """
 
     kid: str
@@ -49,17 +46,47 @@ class KeyRecord:
     retires_at: int | None
     removes_at: int | None
     jwk: Jwk
+    revoked_at: int | None = None
+    reason: str = ""
+    imported: bool = False
+
+    @property
+    def signs_elsewhere(self) -> bool:
+        """Whether another program signs with it, and its private half is not ours."""
+        return self.imported and self.state == "retiring" and self.retires_at == self.published_at
+
+    def may_sign_from(self, timing: Timing) -> int:
+        """When every verifier must know a ``next`` key."""
+        return (self.published_at or 0) + timing.known_everywhere
+
+    def may_leave_from(self, timing: Timing) -> int:
+        """When the last token of a ``retiring`` key is dead; never before what was promised."""
+        return max(self.removes_at or 0, (self.retires_at or 0) + timing.overlap)
 
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """All keys that are or were, oldest first; at most one is active per algorithm."""
+    """All keys that are or were, oldest first; at most one is active per algorithm.
+
+    ``revision`` counts the changes, ``revocations`` the keys ever revoked.
+    """
 
     records: tuple[KeyRecord, ...]
+    revision: int = 1
+    revocations: int = 0
 
     def active(self, alg: str) -> KeyRecord | None:
         """The key that signs with this algorithm."""
         return next((key for key in self.in_state("active") if key.alg == alg), None)
+
+    def signs(self, alg: str) -> KeyRecord | None:
+        """The key that signs where ``alg`` is wanted.
+
+        The active one of that algorithm; where there is none yet, because the setting was changed
+        and no rotation has followed, the youngest active key: the one that verifiers know.
+        """
+        youngest = max(self.in_state("active"), key=lambda key: key.activates_at or 0, default=None)
+        return self.active(alg) or youngest
 
     def in_state(self, *states: KeyState) -> tuple[KeyRecord, ...]:
         """The keys in any of these states, oldest first."""
@@ -67,110 +94,203 @@ class Ring:
 
     def published(self) -> tuple[KeyRecord, ...]:
         """The keys that verifiers must know, oldest first."""
-        return self.in_state(*PUBLISHED)
+        return tuple(key for key in self.records if key.state in PUBLISHED)
+
+    def find(self, kid: str) -> KeyRecord:
+        """The key with this ``kid``, or the only one whose ``kid`` begins so.
+
+        Raises :class:`TransitionRefused` where there is none, or more than one.
+        """
+        found = [key for key in self.records if key.kid == kid]
+        found = found or [key for key in self.records if len(kid) >= 4 and key.kid.startswith(kid)]
+        if len(found) != 1:
+            what = "several keys have a kid that begins with" if found else "no key has the kid"
+            raise TransitionRefused(
+                f"{what} {kid!r}", hint="`embedjwt keys list` shows them", code="no_such_key"
+            )
+        return found[0]
+
+    def moment(self, now: float) -> int:
+        """``now``, or the newest moment that the ring knows where the clock is behind it."""
+        return max(int(now), *(time for key in self.records for time in _facts(key)), 0)
 
 
-def new_ring(
-    first: Jwk,
-    second: Jwk,
-    *,
-    now: int,
-    verifier_cache_ttl: int,
-    rotate_every: int,
-    clock_skew: int = CLOCK_SKEW,
-) -> Ring:
-    """A ring whose ``first`` key signs at once and whose ``second`` takes over later.
+def new_ring(first: Jwk, second: Jwk, now: float, timing: Timing) -> Ring:
+    """A ring whose ``first`` key signs at once and whose ``second`` waits.
 
-    ``rotate_every`` is in seconds; 0 means that nothing is planned. The second key may not sign
-    before every verifier's key set, at most ``verifier_cache_ttl`` seconds old, must hold it; only
-    the very first key of all is exempt, for no verifier can have an older set.
+    Only the very first key of all need not wait, for no verifier can have an older set.
     """
-    known_everywhere = now + verifier_cache_ttl + clock_skew
-    handover = max(now + rotate_every, known_everywhere)
-    planned = handover if rotate_every else None
-    active = KeyRecord(first["kid"], first["alg"], "active", now, now, planned, None, first)
-    standby = KeyRecord(second["kid"], second["alg"], "next", now, handover, None, None, second)
-    return Ring((active, standby))
+    ring = prepare(Ring((), revision=0), first, now, timing)
+    ring = prepare(activate(ring, first["kid"], now, timing, force=True), second, now, timing)
+    return replace(ring, revision=1)
 
 
-def jwk_set(ring: Ring) -> bytes:
-    """The published set (RFC 7517 section 5), the same bytes for the same ring.
-
-    Raises :class:`KeysUnavailable` rather than make an empty set, which Grafana would cache.
-    """
-    keys = [dict(key.jwk) for key in ring.published()]
-    if not keys:
-        raise KeysUnavailable("the key ring holds no key to publish", hint="embedjwt keys list")
-    return json.dumps({"keys": keys}, separators=(",", ":")).encode()
+def prepare(ring: Ring, jwk: Jwk, now: float, timing: Timing) -> Ring:
+    """Publish a key that does not sign yet."""
+    at = ring.moment(now)
+    soonest = at + timing.known_everywhere
+    record = KeyRecord(jwk["kid"], jwk["alg"], "next", at, soonest, None, None, jwk)
+    return _changed(ring, (*ring.records, record))
 
 
-def entity_tag(body: bytes) -> str:
-    """An opaque tag that changes with the bytes, without quotes (RFC 9110 section 8.8.3)."""
-    return hashlib.sha256(body).hexdigest()[:32]
-
-
-def to_json(ring: Ring) -> bytes:
-    """The ring as it is stored."""
-    document = {"version": _VERSION, "keys": [_entry(key) for key in ring.records]}
-    return json.dumps(document, indent=2).encode() + b"\n"
-
-
-def parse_ring(text: bytes, source: str) -> Ring:
-    """The ring that :func:`to_json` wrote to ``source``.
-
-    Raises :class:`KeysUnavailable`, naming ``source``, where anything at all is not as it writes
-    it: half an understanding of who may sign is worse than none.
-    """
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise KeysUnavailable(f"{source} is not JSON", hint=_REPAIR) from error
-    if not isinstance(document, dict) or set(document) != {"version", "keys"}:
-        raise KeysUnavailable(f"{source} is not a key ring", hint=_REPAIR)
-    if document["version"] != _VERSION:
-        raise KeysUnavailable(
-            f"{source} has a version that this embedjwt does not know",
-            hint=f"this release reads version {_VERSION}; run the release that wrote the file",
+def check_room(ring: Ring) -> None:
+    """Raises :class:`TransitionRefused` where another next key would be one too many."""
+    if len(ring.in_state("next")) >= MAX_NEXT:
+        raise TransitionRefused(
+            f"{MAX_NEXT} keys wait already",
+            hint="`embedjwt keys rotate` puts the oldest to work; `keys revoke` withdraws one",
+            code="keys_enough",
         )
-    if not isinstance(document["keys"], list):
-        raise KeysUnavailable(f"{source} holds no list of keys", hint=_REPAIR)
-    records = tuple(
-        _record(entry, f"{source}, key {number}")
-        for number, entry in enumerate(document["keys"], start=1)
+
+
+def activate(ring: Ring, kid: str, now: float, timing: Timing, *, force: bool = False) -> Ring:
+    """Let a ``next`` key sign, and retire the one that did.
+
+    Raises :class:`TransitionRefused` before every verifier must know it, unless ``force``.
+    """
+    key, at = ring.find(kid), ring.moment(now)
+    if key.state != "next":
+        raise TransitionRefused(
+            f"{key.kid} is {key.state}; only a next key can become active",
+            hint="`embedjwt keys list` shows what each key is",
+            code="key_state",
+        )
+    wait = key.may_sign_from(timing) - at
+    if wait > 0 and not force:
+        raise TransitionRefused(
+            f"{key.kid} may sign from {moment(at + wait)} UTC, in {span(wait)}: until then a "
+            "Grafana may have a key set without it, and would refuse every token",
+            hint="wait, or use `embedjwt keys activate --force` and accept failures until then",
+            code="key_too_young",
+        )
+    planned = at + timing.rotate_every if timing.rotate_every else None
+    young = replace(key, state="active", activates_at=at, retires_at=planned)
+    return _changed(
+        ring,
+        (
+            young if old is key else _retired(old, at, timing) if old.state == "active" else old
+            for old in ring.records
+        ),
     )
-    _check_unique([key.kid for key in records], f"{source} holds one key twice")
-    _check_unique(
-        [key.alg for key in records if key.state == "active"],
-        f"{source} holds two active keys of one algorithm",
+
+
+def remove(ring: Ring, kid: str, now: float, timing: Timing) -> Ring:
+    """Take a key out of the published set that no living token needs.
+
+    That is a ``retiring`` one whose last token is dead, or a ``next`` one, which never signed.
+    """
+    key, at = ring.find(kid), ring.moment(now)
+    if key.state not in ("next", "retiring"):
+        raise TransitionRefused(f"{key.kid} is {key.state}", code="key_state")
+    if key.state == "retiring" and at < key.may_leave_from(timing):
+        wait = key.may_leave_from(timing) - at
+        raise TransitionRefused(
+            f"tokens of {key.kid} may live for another {span(wait)}", code="key_in_use"
+        )
+    gone = replace(key, state="removed", removes_at=at)
+    if key.state == "next":
+        gone = replace(gone, activates_at=None, retires_at=None)
+    return _with(ring, gone)
+
+
+def revoke(ring: Ring, kid: str, now: float, reason: str) -> Ring:
+    """Take a key out of use and out of the published set, at once.
+
+    Where it signs, make another active first; :func:`successor` finds it.
+    """
+    key, at = ring.find(kid), ring.moment(now)
+    if key.state == "revoked":
+        raise TransitionRefused(
+            f"{key.kid} is revoked already", hint="nothing was changed", code="key_state"
+        )
+    gone = replace(
+        key,
+        state="revoked",
+        revoked_at=at,
+        reason=reason,
+        activates_at=None if key.state == "next" else key.activates_at,
+        retires_at={"next": None, "active": at}.get(key.state, key.retires_at),
+        removes_at=key.removes_at if key.state == "removed" else at,
     )
-    return Ring(records)
+    return replace(_with(ring, gone), revocations=ring.revocations + (key.state in PUBLISHED))
 
 
-def _entry(key: KeyRecord) -> dict[str, Any]:
-    return asdict(key) | {"jwk": dict(key.jwk)}
+def adopt_active(ring: Ring, jwk: Jwk, now: float, timing: Timing) -> Ring:
+    """Let a key sign at once that verifiers know from elsewhere."""
+    _refuse_known(ring, jwk)
+    ring = activate(prepare(ring, jwk, now, timing), jwk["kid"], now, timing, force=True)
+    return _with(ring, replace(ring.find(jwk["kid"]), imported=True))
 
 
-def _record(entry: object, where: str) -> KeyRecord:
-    def wrong(what: str) -> KeysUnavailable:
-        return KeysUnavailable(f"{where}: {what}", hint=_REPAIR)
-
-    if not isinstance(entry, dict) or set(entry) != {field.name for field in fields(KeyRecord)}:
-        raise wrong("not the members of a key")
-    if entry["state"] not in get_args(KeyState):
-        raise wrong(f"unknown state; known are {', '.join(get_args(KeyState))}")
-    jwk = entry["jwk"]
-    if not is_public_jwk(jwk) or (jwk["kid"], jwk["alg"]) != (entry["kid"], entry["alg"]):
-        raise wrong("kid, alg and jwk do not belong together")
-    for name in _TIMES:
-        # type(), for True is an int.
-        if entry[name] is not None and (type(entry[name]) is not int or entry[name] < 0):
-            raise wrong(f"{name} must be whole Unix seconds or null")
-    for name in _KNOWN_TIMES[entry["state"]]:
-        if entry[name] is None:
-            raise wrong(f"{name} is missing, and a key that is {entry['state']} has one")
-    return KeyRecord(**entry)
+def adopt_retiring(ring: Ring, jwk: Jwk, now: float, timing: Timing, *, signs_until: int) -> Ring:
+    """Publish a key with which another program signs, until ``signs_until``; it leaves after."""
+    _refuse_known(ring, jwk)
+    at = ring.moment(now)
+    until = max(at, signs_until)
+    record = KeyRecord(
+        jwk["kid"], jwk["alg"], "retiring", at, at, at, until + timing.overlap, jwk, imported=True
+    )
+    return _changed(ring, (*ring.records, record))
 
 
-def _check_unique(items: list[str], message: str) -> None:
-    if len(set(items)) < len(items):
-        raise KeysUnavailable(message, hint=_REPAIR)
+def successor(
+    ring: Ring, now: float, timing: Timing, algorithm: str, usable: Callable[[KeyRecord], bool]
+) -> KeyRecord | None:
+    """The key to put to work next: one that verifiers know, of this algorithm, and the oldest.
+
+    ``usable`` says whether a key's private half can be used at all.
+    """
+    at = ring.moment(now)
+    waiting = [key for key in ring.in_state("next") if usable(key)]
+    return min(
+        waiting,
+        key=lambda key: (key.may_sign_from(timing) > at, key.alg != algorithm, key.published_at),
+        default=None,
+    )
+
+
+def _retired(key: KeyRecord, at: int, timing: Timing) -> KeyRecord:
+    return replace(key, state="retiring", retires_at=at, removes_at=at + timing.overlap)
+
+
+def _refuse_known(ring: Ring, jwk: Jwk) -> None:
+    material = _material(jwk)
+    known = [key for key in ring.records if key.kid == jwk["kid"] or _material(key.jwk) == material]
+    if known:
+        raise TransitionRefused(
+            f"the ring knows this key already: {known[0].kid} is {known[0].state}",
+            hint="a key is used once; nothing was changed",
+            code="key_known",
+        )
+
+
+def _material(jwk: Jwk) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(item for item in jwk.items() if item[0] not in ("kid", "alg", "use")))
+
+
+def _with(ring: Ring, changed: KeyRecord) -> Ring:
+    return _changed(ring, (changed if key.kid == changed.kid else key for key in ring.records))
+
+
+def _changed(ring: Ring, records: Iterable[KeyRecord]) -> Ring:
+    kept = tuple(records)
+    for state, most in (("removed", _KEPT_REMOVED), ("revoked", _KEPT_REVOKED)):
+        ended = sorted(
+            (key for key in kept if key.state == state),
+            key=lambda key: key.revoked_at or key.removes_at or 0,
+        )
+        forgotten = {key.kid for key in ended[: max(0, len(ended) - most)]}
+        kept = tuple(key for key in kept if key.kid not in forgotten)
+    return replace(ring, records=kept)
+
+
+def _facts(key: KeyRecord) -> Iterable[int]:
+    """The times of a key that have come, whatever any clock says."""
+    came = {
+        "next": (key.published_at,),
+        "active": (key.published_at, key.activates_at),
+        "retiring": (key.published_at, key.activates_at, key.retires_at),
+        "removed": (key.published_at, key.activates_at, key.retires_at, key.removes_at),
+        "revoked": (key.published_at, key.revoked_at),
+    }[key.state]
+    return (time for time in came if time is not None)

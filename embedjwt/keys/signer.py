@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import jwt
@@ -13,6 +13,9 @@ from embedjwt.errors import KeysUnavailable
 from embedjwt.keys.jwk import base64url
 
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+
+Sign = Callable[[bytes], bytes]
+"""Signs with one private key, wherever it is; the signature is as a JWS has it."""
 
 RSA_BITS = 2048
 """Every verifier takes 2048 bits, and a signature costs a third of one with 3072."""
@@ -26,13 +29,12 @@ _to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 class SigningKey:
     """One private key that signs; held as an object, for reading a PEM costs milliseconds."""
 
-    __slots__ = ("_algorithm", "_prefix", "_private_key", "alg", "kid")
+    __slots__ = ("_prefix", "_sign", "alg", "kid")
 
-    def __init__(self, kid: str, alg: str, private_key: PrivateKey) -> None:
+    def __init__(self, kid: str, alg: str, sign: Sign) -> None:
         self.kid = kid
         self.alg = alg
-        self._private_key = private_key
-        self._algorithm = jwt.get_algorithm_by_name(alg)
+        self._sign = sign
         header = _to_json({"alg": alg, "kid": kid, "typ": "JWT"})
         self._prefix = base64url(header.encode()) + "."
 
@@ -43,7 +45,17 @@ class SigningKey:
         ``jwt.encode``, whose algorithms do the signing.
         """
         signed = self._prefix + base64url(_to_json(dict(payload)).encode())
-        return f"{signed}.{base64url(self._algorithm.sign(signed.encode(), self._private_key))}"
+        return f"{signed}.{base64url(self._sign(signed.encode()))}"
+
+
+def signer(private_key: PrivateKey, alg: str) -> Sign:
+    """Signs with a key in this process's memory."""
+    algorithm = jwt.get_algorithm_by_name(alg)
+
+    def sign(data: bytes) -> bytes:
+        return algorithm.sign(data, private_key)
+
+    return sign
 
 
 def generate(alg: str) -> PrivateKey:

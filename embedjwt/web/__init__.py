@@ -10,7 +10,7 @@ from flask import Flask
 from embedjwt.assets import static_dir
 from embedjwt.service import Service
 from embedjwt.sources import SourceChain
-from embedjwt.web import health, jwks, problems
+from embedjwt.web import health, jwks, metrics, problems
 from embedjwt.web.guard import OriginGuard, SafeAnswers
 from embedjwt.web.tokens import PATH, EmbedTokens
 
@@ -26,6 +26,7 @@ def build_app(service: Service, sources: SourceChain) -> Flask:
     problems.install(app)
     jwks.install(app, service)
     health.install(app, service)
+    metrics.install(app, service)
 
     origins = OriginGuard(service.settings)
     ahead = _ahead(EmbedTokens(service, sources, origins), app.wsgi_app)

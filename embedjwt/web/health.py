@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from flask import Flask
 
-from embedjwt.errors import KeysUnavailable
 from embedjwt.service import Service
 
 
 def install(app: Flask, service: Service) -> None:
-    """Adds ``/healthz`` (alive) and ``/readyz`` (holds keys that sign and verify)."""
+    """Adds ``/healthz`` (alive) and ``/readyz`` (may sign and publish).
+
+    A store that fails does not make a process unready at once: its keys are good for a while, and
+    all processes see the same failure, so an outage of the store would become one of the service.
+    """
 
     @app.get("/healthz")
     def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
     @app.get("/readyz")
-    def readyz() -> dict[str, str]:
-        problem = service.keys.problem
-        if problem is not None:
-            raise KeysUnavailable(
-                "the key store cannot be read; the last good keys still serve", hint=problem
-            )
-        return {"status": "ready", "kid": service.keys.signing_key().kid}
+    def readyz() -> dict[str, str | int]:
+        kid = service.keys.signing_key().kid
+        published = service.keys.current  # refused where it is too old to be published
+        # What exactly is wrong names paths, so it is in the log alone.
+        status = "ready" if service.keys.problem is None else "degraded"
+        return {"status": status, "kid": kid, "revision": published.ring.revision}

@@ -13,24 +13,23 @@ from flask import Flask, Response, request
 from embedjwt.service import Service
 from embedjwt.web.problems import JWKS_PATH
 
-_CACHE = "public, max-age=300"
-
 
 def install(app: Flask, service: Service) -> None:
     """Adds the two well-known documents."""
+    caching = f"public, max-age={service.operator.timing.jwks_max_age}"
 
     @app.get(JWKS_PATH)
     def jwks() -> Response:
         keys = service.keys.current  # body and tag of one moment
         answer = Response(keys.jwks, content_type="application/jwk-set+json")
-        answer.headers["Cache-Control"] = _CACHE
+        answer.headers["Cache-Control"] = caching
         answer.set_etag(keys.etag)
         return answer.make_conditional(request)  # type: ignore[return-value]  # a Response again
 
     @app.get("/.well-known/openid-configuration")
     def openid_configuration() -> Response:
         answer = Response(json.dumps(_metadata(service)), mimetype="application/json")
-        answer.headers["Cache-Control"] = _CACHE
+        answer.headers["Cache-Control"] = caching
         return answer
 
 

@@ -15,10 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedjwt.errors import SessionRefused
+from embedjwt.errors import KeysUnavailable, SessionRefused
 from embedjwt.identity import Identity
 from embedjwt.keys import DirectoryKeyStore, KeyRing, Ring, files
-from embedjwt.keys.ring import to_json
+from embedjwt.keys.document import to_json
+from embedjwt.keys.operations import Operator
+from embedjwt.keys.timing import Timing
 from embedjwt.tokens import EmbedToken, TokenIssuer, identity_claims
 
 NOW = 1_800_000_000
@@ -43,7 +45,7 @@ class World:
     clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:
-        self.keys = KeyRing(self.store, "ES256", self.clock)
+        self.keys = KeyRing(self.store, "ES256", self.clock, propagation_delay=120)
 
     def issuer(self, **options: Any) -> TokenIssuer:
         return TokenIssuer(ISSUER, self.keys, self.clock, **{"reuse": True, **options})
@@ -53,6 +55,7 @@ class World:
         swapped = {"active": "next", "next": "active"}
         records = (replace(k, state=swapped[k.state]) for k in self.store.ring().records)
         files.write(self.store.ring_file, to_json(Ring(tuple(records))), files.PRIVATE)
+        self.keys.refresh()
 
     def verify(self, token: str) -> dict[str, Any]:
         """The claims, by a library that knows only the published set."""
@@ -66,7 +69,8 @@ class World:
 def store() -> Iterator[DirectoryKeyStore]:
     with tempfile.TemporaryDirectory(prefix="embedjwt-") as parent:
         made = DirectoryKeyStore(Path(parent) / "jwks", None)
-        made.init("ES256", now=NOW, verifier_cache_ttl=3600, rotate_every=0)
+        timing = Timing(0, verifier_cache_ttl=3600, token_ttl=300, propagation_delay=120)
+        Operator(made, timing, "ES256", lambda: NOW, "test").init()
         yield made
 
 
@@ -289,6 +293,32 @@ def test_dead_tokens_are_not_kept(world: World) -> None:
     assert not [token for token in kept if token.claims.get("sub", "").startswith("dead-")]
 
 
+def test_a_token_of_a_key_that_signs_no_more_is_not_handed_out_again(world: World) -> None:
+    issuer = world.issuer()
+    first = issue(issuer)
+    world.swap_keys()
+    second = issue(issuer)
+    assert second.kid != first.kid
+    assert second.token != first.token
+
+
+def test_where_no_key_may_sign_nothing_remembered_is_handed_out(world: World) -> None:
+    issuer = world.issuer()
+    issue(issuer, ttl=3600)
+    aside = world.store.path / "aside"
+    world.store.ring_file.rename(aside)
+    try:
+        world.clock.now += 120
+        assert issue(issuer, ttl=3600)
+        world.clock.now += 1
+        with pytest.raises(KeysUnavailable) as refused:
+            issue(issuer, ttl=3600)
+    finally:
+        aside.rename(world.store.ring_file)
+    assert refused.value.code == "keys_stale"
+    assert issue(issuer, ttl=3600)
+
+
 def test_a_size_of_nothing_remembers_nothing(world: World) -> None:
     issuer = world.issuer(max_reused=0)
     assert issue(issuer).token != issue(issuer).token
@@ -312,7 +342,6 @@ def test_every_token_is_one_that_could_have_been_made_now(
     for step in steps:
         if step == "swap keys":
             world.swap_keys()
-            world.clock.now += 1
         elif isinstance(step, int | float):
             world.clock.now += step
         else:

@@ -274,7 +274,7 @@ class TestTemplate:
         ]
         keys = {key for section in sections for key in section.model_fields}
         written = {line.lstrip("# ").split(" = ")[0] for line in TEMPLATE.splitlines()}
-        tables = {"token", "keys", "source", "mapping", "admission", "grafana", "web"}
+        tables = {"token", "keys", "pkcs11", "source", "mapping", "admission", "grafana", "web"}
         assert keys - tables - written == set()
 
     def test_its_commented_values_are_valid(self) -> None:
@@ -292,6 +292,9 @@ class TestTemplate:
             raw = {**MINIMAL, section: tomllib.loads(text)}
             if section == "grafana":
                 raw["grafana"] = [{"url": "https://g", **tomllib.loads(text)}]
+            if section == "keys.pkcs11":
+                token = {"module": "/m.so", "token_label": "t", **tomllib.loads(text)}
+                raw = {**MINIMAL, "keys": {"pkcs11": token}}
             parse_settings(raw, {}, base=Path("/"), origin=f"template {key}")
 
 

@@ -20,7 +20,7 @@ from embedjwt.demo.servers import listener, serving, url_of
 from embedjwt.demo.standin import create_standin
 from embedjwt.grafana.settings import grafana_config
 from embedjwt.grafana.verifier import LATEST, read_ini
-from embedjwt.service import key_store
+from embedjwt.keys.build import key_store, operator
 from tests_support import FakeClock
 
 HOST = "http://localhost:9000"
@@ -67,7 +67,7 @@ def stage(tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> 
             secret_key=SECRET_KEY,
             keys=tmp_path / "jwks",
         )
-        key_store(settings).init("ES256", now=int(clock()), verifier_cache_ttl=3600, rotate_every=0)
+        operator(settings, key_store(settings), "test", clock).init()
         printed = grafana_config(settings, settings.grafana[0], version=LATEST).text
         auth = read_ini(f"app_mode = development\n{printed}", version=LATEST)
         jwks = JwksCache(auth.jwk_set_url, cache_ttl=auth.cache_ttl, now=clock)

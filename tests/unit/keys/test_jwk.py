@@ -8,7 +8,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from embedjwt.keys.jwk import is_public_jwk, public_jwk, thumbprint
+from embedjwt.keys.jwk import is_kid, is_public_jwk, public_jwk, thumbprint
 from embedjwt.keys.signer import generate
 
 RFC_7638_SECTION_3_1 = {
@@ -94,6 +94,33 @@ def test_what_is_not_exactly_a_published_key_is_known(change: dict[str, object])
     jwk = public_jwk(generate("ES256").public_key(), "ES256")
     assert is_public_jwk(dict(jwk))
     assert not is_public_jwk({**jwk, **change})
+
+
+@pytest.mark.parametrize("foreign_kid", [False, True])
+def test_another_name_is_for_keys_from_elsewhere_only(foreign_kid: bool) -> None:
+    jwk = {**public_jwk(generate("ES256").public_key(), "ES256"), "kid": "grafana-2024"}
+    assert is_public_jwk(jwk, foreign_kid=foreign_kid) == foreign_kid
+    assert not is_public_jwk({**jwk, "d": "c2VjcmV0"}, foreign_kid=foreign_kid)
+    assert not is_public_jwk({**jwk, "alg": "ES384"}, foreign_kid=foreign_kid)
+
+
+@pytest.mark.parametrize(
+    ("kid", "fits"),
+    [
+        ("a", True),
+        ("key/1 (old) Ü", True),
+        ("k" * 255, True),
+        ("k" * 256, False),
+        ("", False),
+        (" ", False),
+        ("a ", False),
+        ("a\nb", False),
+        ("a\x00", False),
+        ("\ud800", False),
+    ],
+)
+def test_a_name_can_be_printed_and_is_short(kid: str, fits: bool) -> None:
+    assert is_kid(kid) == fits
 
 
 @pytest.mark.parametrize("thing", [None, [], "text", {}, {"kty": "EC"}, {"alg": "ES256"}])

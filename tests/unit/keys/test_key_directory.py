@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from keys_support import NOW, PATHS, TIMING, check_whole, load, operate, published, verify
+from structlog.typing import EventDict
 
-from embedjwt.errors import KeysUnavailable
-from embedjwt.keys import DirectoryKeyStore, Ring, files
+from embedjwt.errors import KeysUnavailable, StoreBusy
+from embedjwt.keys import DirectoryKeyStore, KeyRing, Ring, files
+from embedjwt.keys.jwk import public_jwk
 from embedjwt.keys.signer import generate
 
 MakeStore = Callable[..., DirectoryKeyStore]
-NOW = 1_800_000_000
 
 
 def init(store: DirectoryKeyStore) -> Ring:
-    return store.init("ES256", now=NOW, verifier_cache_ttl=3600, rotate_every=86400)
+    return operate(store).init()
 
 
 def active_file(store: DirectoryKeyStore) -> Path:
@@ -39,7 +42,7 @@ def test_tokens_verify_with_the_published_file(
     make_store: MakeStore, alg: str, passphrase: bytes | None
 ) -> None:
     store = make_store(alg, passphrase)
-    loaded = store.load()
+    loaded = load(store, alg)
     (active,), (standby,) = loaded.ring.in_state("active"), loaded.ring.in_state("next")
     token = loaded.signing[active.kid].sign({"sub": "ada"})
     published = jwt.PyJWKSet.from_json(store.jwks_file.read_text())
@@ -83,7 +86,7 @@ def test_init_takes_a_checkout_as_it_is(directory: Path) -> None:
         (directory / name).write_text(text)
     store = DirectoryKeyStore(directory, None)
     init(store)
-    assert store.load().signing
+    assert load(store).signing
     assert directory.stat().st_mode & 0o777 == 0o700
     assert {name: (directory / name).read_text() for name in mine} == mine
     assert not any((directory / name).exists() for name in left_over)
@@ -105,11 +108,12 @@ import sys
 from pathlib import Path
 from embedjwt.errors import KeysUnavailable
 from embedjwt.keys import DirectoryKeyStore
+from keys_support import operate
 store = DirectoryKeyStore(Path(sys.argv[1]), None)
 print("ready", flush=True)
 sys.stdin.readline()
 try:
-    store.init("ES256", now=1_800_000_000, verifier_cache_ttl=3600, rotate_every=0)
+    operate(store).init()
     print("won")
 except KeysUnavailable as error:
     print(error.code)
@@ -119,7 +123,9 @@ except KeysUnavailable as error:
 def test_of_eight_processes_one_makes_the_keys(directory: Path) -> None:
     command = [sys.executable, "-c", RACER, str(directory)]
     pipe = subprocess.PIPE
-    racers = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(8)]
+    racers = [
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=PATHS) for _ in range(8)
+    ]
     for racer in racers:
         assert racer.stdout is not None
         assert racer.stdout.readline() == "ready\n"
@@ -127,10 +133,10 @@ def test_of_eight_processes_one_makes_the_keys(directory: Path) -> None:
         assert racer.stdin is not None
         racer.stdin.write("go\n")
         racer.stdin.flush()
-    answers = sorted(racer.communicate(timeout=30)[0].strip() for racer in racers)
+    answers = sorted(racer.communicate(timeout=30)[0].split()[-1] for racer in racers)
     assert answers == ["keys_exist"] * 7 + ["won"]
     store = DirectoryKeyStore(directory, None)
-    assert store.load().signing
+    assert load(store).signing
     assert len(list(directory.glob("*.pem"))) == len(store.ring().records) == 2
 
 
@@ -141,7 +147,7 @@ def test_the_published_file_is_repaired(store: DirectoryKeyStore, damage: bytes 
         store.jwks_file.unlink()
     else:
         store.jwks_file.write_bytes(damage)
-    assert store.load().jwks == whole
+    assert load(store).jwks == whole
     assert store.jwks_file.read_bytes() == whole
     assert store.jwks_file.stat().st_mode & 0o777 == 0o644
 
@@ -150,11 +156,11 @@ def test_published_follows_the_ring(
     store: DirectoryKeyStore, set_states: Callable[..., Ring]
 ) -> None:
     ring = set_states(store, "retiring", "active")
-    assert set(store.load().signing) == {ring.records[1].kid}
+    assert set(load(store).signing) == {ring.records[1].kid}
     set_states(store, "revoked", "active")
     active_file(store)
     (store.path / f"{ring.records[0].kid}.pem").unlink()
-    assert [key["kid"] for key in json.loads(store.load().jwks)["keys"]] == [ring.records[1].kid]
+    assert published(load(store).jwks) == [ring.records[1].kid]
 
 
 def test_a_retiring_key_is_published_without_its_private_half(
@@ -162,7 +168,7 @@ def test_a_retiring_key_is_published_without_its_private_half(
 ) -> None:
     ring = set_states(store, "retiring", "active")
     (store.path / f"{ring.records[0].kid}.pem").unlink()
-    assert len(json.loads(store.load().jwks)["keys"]) == 2
+    assert len(published(load(store).jwks)) == 2
 
 
 def _cut(path: Path) -> None:
@@ -230,7 +236,7 @@ def test_a_damaged_private_key_is_refused(
     path = store.path / f"{kid}.pem"
     damage(path)
     with pytest.raises(KeysUnavailable, match=message) as refused:
-        store.load()
+        load(store)
     assert str(path) in refused.value.detail
     assert refused.value.hint
 
@@ -251,7 +257,7 @@ def test_a_damaged_ring_is_refused(
 ) -> None:
     damage(store.ring_file)
     with pytest.raises(KeysUnavailable, match=message) as refused:
-        store.load()
+        load(store)
     assert str(store.ring_file) in refused.value.detail
     assert refused.value.hint
 
@@ -269,7 +275,7 @@ def test_the_passphrase_must_be_that_of_the_keys(
 ) -> None:
     made = make_store(passphrase=made_with)
     with pytest.raises(KeysUnavailable, match=message) as refused:
-        DirectoryKeyStore(made.path, read_with).load()
+        load(DirectoryKeyStore(made.path, read_with))
     assert str(active_file(made)) in refused.value.detail
     assert "right" not in refused.value.diagnostics()
     assert "passphrase_file" in refused.value.hint
@@ -277,7 +283,7 @@ def test_the_passphrase_must_be_that_of_the_keys(
 
 def test_states_need_no_passphrase(make_store: MakeStore) -> None:
     made = make_store(passphrase=b"right")
-    assert DirectoryKeyStore(made.path, None).ring() == made.load().ring
+    assert DirectoryKeyStore(made.path, None).ring() == load(made).ring
 
 
 @pytest.mark.parametrize("passphrase", [b"", b"x" * 1024], ids=["empty", "too-long"])
@@ -288,7 +294,7 @@ def test_a_passphrase_that_cannot_protect_is_refused(directory: Path, passphrase
 
 def test_no_directory_is_said_clearly(directory: Path) -> None:
     with pytest.raises(KeysUnavailable, match="does not exist") as refused:
-        DirectoryKeyStore(directory, None).load()
+        load(DirectoryKeyStore(directory, None))
     assert "embedjwt init" in refused.value.hint
 
 
@@ -298,19 +304,30 @@ def test_a_file_in_place_of_the_directory_is_refused(directory: Path) -> None:
         init(DirectoryKeyStore(directory, None))
 
 
-class FullDisk:
-    """Lets a system call fail from its n-th use on."""
+class Failing:
+    """Lets a system call fail from its n-th use on; of opening, only where it is for writing.
 
-    def __init__(self, name: str, allowed: int) -> None:
+    In this thread only: applications of other tests may still be running.
+    """
+
+    def __init__(self, name: str, code: int, allowed: int) -> None:
         self.name = name
+        self.code = code
         self.allowed = allowed
         self.real = getattr(os, name)
+        self.thread = threading.get_ident()
 
-    def __call__(self, *args: object) -> object:
-        self.allowed -= 1
-        if self.allowed < 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return self.real(*args)
+    def __call__(self, *args: Any, **named: Any) -> object:
+        writes = self.name != "open" or args[1] & (os.O_WRONLY | os.O_RDWR)
+        if writes and threading.get_ident() == self.thread:
+            self.allowed -= 1
+            if self.allowed < 0:
+                raise OSError(self.code, os.strerror(self.code))
+        return self.real(*args, **named)
+
+
+def full_disk(name: str, allowed: int) -> Failing:
+    return Failing(name, errno.ENOSPC, allowed)
 
 
 @pytest.mark.parametrize(
@@ -322,7 +339,7 @@ def test_a_full_disk_leaves_no_ring_or_a_whole_one(
 ) -> None:
     store = DirectoryKeyStore(directory, None)
     with monkeypatch.context() as patch:
-        patch.setattr(os, call, FullDisk(call, allowed))
+        patch.setattr(os, call, full_disk(call, allowed))
         with pytest.raises(KeysUnavailable, match="No space left on device") as refused:
             init(store)
     assert str(directory) in refused.value.detail
@@ -330,8 +347,137 @@ def test_a_full_disk_leaves_no_ring_or_a_whole_one(
     if not store.ring_file.exists():
         assert not store.jwks_file.exists()
         init(store)
-    assert len(store.load().ring.records) == 2
+    assert len(load(store).ring.records) == 2
     assert len(list(directory.glob("*.pem"))) == 2
+
+
+def later() -> float:
+    return NOW + TIMING.known_everywhere
+
+
+def _rotate(store: DirectoryKeyStore) -> None:
+    operate(store, clock=later).rotate()
+
+
+def _prepare(store: DirectoryKeyStore) -> None:
+    operate(store, clock=later).prepare()
+
+
+def _revoke(store: DirectoryKeyStore) -> None:
+    operate(store, clock=later).revoke(active_file(store).stem, reason="leaked")
+
+
+def _adopt(store: DirectoryKeyStore) -> None:
+    key = generate("ES256")
+    operate(store, clock=later).adopt(key, public_jwk(key.public_key(), "ES256"))
+
+
+WORK = {"rotate": _rotate, "prepare": _prepare, "revoke": _revoke, "adopt": _adopt}
+FAILURES = {
+    "no-space-to-write": ("write", errno.ENOSPC),
+    "no-space-to-sync": ("fsync", errno.ENOSPC),
+    "quota": ("write", errno.EDQUOT),
+    "read-only": ("open", errno.EROFS),
+    "read-only-to-replace": ("replace", errno.EROFS),
+}
+Harmed = Iterator[tuple[DirectoryKeyStore, KeyRing, KeysUnavailable]]
+
+
+@pytest.fixture
+def fail_at_each(
+    make_store: MakeStore, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Harmed]:
+    """A store, a service on it, and how work on it failed; for each use of a system call."""
+
+    def each(work: Callable[[DirectoryKeyStore], None], call: str, code: int) -> Harmed:
+        make_store()
+        for allowed in range(100):
+            copy = directory.with_name(f"after {allowed}")
+            shutil.copytree(directory, copy)
+            store = DirectoryKeyStore(copy, None)
+            keys = KeyRing(store, "ES256", later, propagation_delay=120)
+            with monkeypatch.context() as patch:
+                patch.setattr(os, call, Failing(call, code, allowed))
+                try:
+                    work(store)
+                except KeysUnavailable as error:
+                    yield store, keys, error
+                else:
+                    return
+
+    return each
+
+
+@pytest.mark.parametrize(("call", "code"), FAILURES.values(), ids=FAILURES)
+@pytest.mark.parametrize("work", WORK.values(), ids=WORK)
+def test_a_disk_that_fails_leaves_keys_that_work(
+    fail_at_each: Callable[..., Harmed],
+    work: Callable[[DirectoryKeyStore], None],
+    call: str,
+    code: int,
+) -> None:
+    failures = 0
+    for store, keys, error in fail_at_each(work, call, code):
+        failures += 1
+        assert os.strerror(code) in error.detail
+        assert str(store.path) in error.detail
+        assert "free the disk, or make the directory writable" in error.hint
+        keys.refresh()
+        assert verify(keys.signing_key().sign({"sub": "ada"}), keys.current.jwks)
+    assert failures >= 3, "the lock, or a private key; the ring; the published keys"
+
+
+@pytest.mark.parametrize(("call", "code"), FAILURES.values(), ids=FAILURES)
+@pytest.mark.parametrize("work", WORK.values(), ids=WORK)
+def test_after_a_failure_of_the_disk_the_next_change_succeeds(
+    fail_at_each: Callable[..., Harmed],
+    monkeypatch: pytest.MonkeyPatch,
+    work: Callable[[DirectoryKeyStore], None],
+    call: str,
+    code: int,
+) -> None:
+    real = getattr(os, call)
+    for store, _, _ in fail_at_each(work, call, code):
+        with monkeypatch.context() as repaired:
+            repaired.setattr(os, call, real)
+            check_whole(store)
+            ring = operate(store, clock=later).prepare()
+            assert check_whole(store).ring == ring
+            kept = {f"{key.kid}.pem" for key in ring.in_state("next", "active")}
+            assert {path.name for path in store.path.glob("*.pem")} == kept
+            assert not list(store.path.glob(".*.tmp")), "nothing half-written stays"
+
+
+@pytest.mark.parametrize(("call", "code"), FAILURES.values(), ids=FAILURES)
+@pytest.mark.parametrize("work", WORK.values(), ids=WORK)
+def test_what_a_failing_disk_took_all_the_same_is_in_the_audit_trail(
+    fail_at_each: Callable[..., Harmed],
+    logs: list[EventDict],
+    work: Callable[[DirectoryKeyStore], None],
+    call: str,
+    code: int,
+) -> None:
+    for store, keys, _ in fail_at_each(work, call, code):
+        before = {key.kid: key.state for key in keys.ring.records}
+        states = {key.kid: key.state for key in store.ring().records}
+        done = {(kid, state) for kid, state in states.items() if before.get(kid) != state}
+        told = {(entry["kid"], entry["after"]) for entry in logs if entry["revision"] > 1}
+        assert told == done
+        logs.clear()
+
+
+def test_a_change_that_is_made_but_not_finished_says_so(
+    fail_at_each: Callable[..., Harmed],
+) -> None:
+    """Only what follows ``ring.json`` failed: whoever asked must not believe nothing happened."""
+    before = None
+    for store, keys, error in fail_at_each(_revoke, "replace", errno.EROFS):
+        before = keys.ring.revision
+        unfinished = store.ring().revision > before
+        assert (error.code == "keys_unfinished") == unfinished
+        assert ("the keys are changed as asked" in error.detail) == unfinished
+        assert ("the next start or change finishes it" in error.hint) == unfinished
+    assert before == 1
 
 
 @pytest.mark.parametrize("call", ["write", "fsync"])
@@ -340,7 +486,7 @@ def test_a_full_disk_keeps_the_old_file(
 ) -> None:
     before = store.ring_file.read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(os, call, FullDisk(call, 0))
+        patch.setattr(os, call, full_disk(call, 0))
         with pytest.raises(KeysUnavailable, match="No space left"):
             files.write(store.ring_file, b"new", files.PRIVATE)
     assert store.ring_file.read_bytes() == before
@@ -353,7 +499,7 @@ def test_a_disk_that_takes_a_byte_at_a_time_gets_all(
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", lambda fd, data: real(fd, data[:1]))
         init(DirectoryKeyStore(directory, None))
-    assert DirectoryKeyStore(directory, None).load().signing
+    assert load(DirectoryKeyStore(directory, None)).signing
 
 
 @pytest.fixture
@@ -376,7 +522,7 @@ def read_only() -> Iterator[DirectoryKeyStore]:
 
 
 def test_a_read_only_directory_loads(read_only: DirectoryKeyStore) -> None:
-    assert read_only.load().signing
+    assert load(read_only).signing
     with pytest.raises(KeysUnavailable, match="already holds keys"):
         init(read_only)
 
@@ -387,6 +533,55 @@ def test_a_read_only_directory_in_need_of_repair_says_so(read_only: DirectoryKey
     (read_only.path / ".lock").unlink()
     read_only.path.chmod(0o500)
     with pytest.raises(KeysUnavailable, match=r"jwks\.json does not hold .* Permission denied"):
-        read_only.load()
+        load(read_only)
     with pytest.raises(KeysUnavailable, match="Permission denied"):
         init(read_only)
+
+
+def test_a_key_that_kept_its_name_has_its_file_by_its_thumbprint(store: DirectoryKeyStore) -> None:
+    key = generate("ES256")
+    jwk = public_jwk(key.public_key(), "ES256")
+    operate(store).adopt(key, {**jwk, "kid": "../theirs"})
+    loaded = load(store)
+    assert list(loaded.signing) == ["../theirs"]
+    assert jwt.get_unverified_header(loaded.signing["../theirs"].sign({}))["kid"] == "../theirs"
+    assert verify(loaded.signing["../theirs"].sign({"sub": "ada"}), loaded.jwks) == {"sub": "ada"}
+    assert (store.path / f"{jwk['kid']}.pem").exists()
+    assert not (store.path.parent / "theirs.pem").exists()
+
+
+def test_keys_that_have_moved_are_used_here_and_changed_only_there(
+    store: DirectoryKeyStore,
+) -> None:
+    with store.changing():
+        store.move_to("postgresql://db.internal/embedjwt")
+    check_whole(store)
+    before = store.ring_file.read_bytes()
+    for work in (init, *WORK.values()):
+        with pytest.raises(KeysUnavailable, match=r"moved to postgresql://db\.internal") as refused:
+            work(store)
+        assert refused.value.code == "keys_moved"
+        assert str(store.moved_file) in refused.value.hint
+    assert store.ring_file.read_bytes() == before
+
+
+def test_the_version_differs_after_every_change(store: DirectoryKeyStore) -> None:
+    seen = [store.version()]
+    operator = operate(store)
+    for change in (operator.prepare, lambda: operator.activate(force=True), operator.prepare):
+        assert store.version() == seen[-1]
+        change()
+        seen.append(store.version())
+    assert len(set(seen)) == 4
+
+
+def test_a_lock_that_is_held_is_said_to_be(store: DirectoryKeyStore) -> None:
+    with (
+        store.changing(),
+        pytest.raises(StoreBusy) as refused,
+        DirectoryKeyStore(store.path, None).changing(wait=False),
+    ):
+        pass
+    assert refused.value.code == "keys_busy"
+    with store.changing(wait=False) as change:
+        assert change.ring == store.ring()

@@ -7,9 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from keys_support import NOW, TIMING, load, operate
 
 from embedjwt.errors import KeysUnavailable
 from embedjwt.keys import DirectoryKeyStore
+from embedjwt.keys.jwk import public_jwk
+from embedjwt.keys.signer import generate
+
+Work = Callable[[DirectoryKeyStore], None]
 
 
 @pytest.fixture(params=[0o000, 0o777], ids=["takes-nothing", "takes-all"])
@@ -26,7 +31,7 @@ def mode(path: Path) -> int:
 @pytest.mark.usefixtures("hostile_umask")
 def test_modes_do_not_depend_on_the_umask(directory: Path) -> None:
     store = DirectoryKeyStore(directory, None)
-    store.init("ES256", now=1, verifier_cache_ttl=60, rotate_every=0)
+    operate(store).init()
     modes = {path.name.rpartition(".")[2]: mode(path) for path in directory.glob("*.pem")}
     assert modes == {"pem": 0o600}
     assert [mode(p) for p in (directory, store.ring_file, store.jwks_file)] == [
@@ -34,35 +39,76 @@ def test_modes_do_not_depend_on_the_umask(directory: Path) -> None:
         0o600,
         0o644,
     ]
-    assert store.load().signing
+    assert load(store).signing
 
 
+def _init(store: DirectoryKeyStore) -> None:
+    operate(store).init()
+
+
+def _rotate(store: DirectoryKeyStore) -> None:
+    operate(store, clock=lambda: NOW + TIMING.known_everywhere).rotate()
+
+
+def _revoke(store: DirectoryKeyStore) -> None:
+    operate(store).revoke(store.ring().records[0].kid, reason="leaked")
+
+
+def _adopt(store: DirectoryKeyStore) -> None:
+    key = generate("ES256")
+    operate(store).adopt(key, {**public_jwk(key.public_key(), "ES256"), "kid": "theirs"})
+
+
+@pytest.mark.parametrize("passphrase", [None, b"secret"], ids=["plain", "encrypted"])
+@pytest.mark.parametrize(
+    ("before", "work"),
+    [
+        pytest.param([], _init, id="init"),
+        pytest.param([_init], _rotate, id="rotate"),
+        pytest.param([_init], _revoke, id="revoke"),
+        pytest.param([_init], _adopt, id="adopt"),
+        pytest.param([], _adopt, id="adopt-first"),
+    ],
+)
 def test_no_private_file_is_open_to_others_at_any_moment(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    before: list[Work],
+    work: Work,
+    passphrase: bytes | None,
 ) -> None:
-    seen: set[tuple[bool, int]] = set()
+    seen: set[tuple[str, int]] = set()
 
     def watched(real: Callable[..., object]) -> Callable[..., object]:
         def call(*args: object, **named: object) -> object:
             result = real(*args, **named)
             for path in directory.glob("*"):
-                seen.add(("jwks.json" in path.name, mode(path)))
+                seen.add((_kind(path), mode(path)))
             return result
 
         return call
 
+    store = DirectoryKeyStore(directory, passphrase)
     old = os.umask(0)
     try:
+        for step in before:
+            step(store)
         with monkeypatch.context() as patch:
-            for name in ("open", "write", "fchmod", "fsync", "close", "replace"):
+            for name in ("open", "write", "fchmod", "fsync", "close", "replace", "unlink"):
                 patch.setattr(os, name, watched(getattr(os, name)))
-            DirectoryKeyStore(directory, b"secret").init(
-                "ES256", now=1, verifier_cache_ttl=60, rotate_every=0
-            )
+            work(store)
     finally:
         os.umask(old)
-    assert {mode for public, mode in seen if not public} == {0o600}
-    assert {mode for public, mode in seen if public} == {0o600, 0o644}
+    assert {mode for kind, mode in seen if kind == "private"} == {0o600}
+    assert {kind for kind, _ in seen} >= {"private", "half-written private", "half-written public"}
+    assert {mode for kind, mode in seen if kind == "half-written private"} == {0o600}
+    assert {mode for kind, mode in seen if "public" in kind} == {0o600, 0o644}
+    assert mode(directory) == 0o700
+
+
+def _kind(path: Path) -> str:
+    kind = "public" if "jwks.json" in path.name else "private"
+    return f"half-written {kind}" if path.name.endswith(".tmp") else kind
 
 
 OTHERS = [0o640, 0o604, 0o620, 0o602, 0o660, 0o606, 0o666, 0o777]
@@ -77,7 +123,7 @@ def test_a_private_key_open_to_others_is_refused(
     path = store.path / f"{kid}.pem"
     path.chmod(bits)
     with pytest.raises(KeysUnavailable, match="read or changed by others") as refused:
-        store.load()
+        load(store)
     assert str(path) in refused.value.detail
     assert refused.value.hint == f"chmod 600 {path}"
 
@@ -86,7 +132,7 @@ def test_a_private_key_open_to_others_is_refused(
 def test_a_directory_open_to_others_is_refused(store: DirectoryKeyStore, bits: int) -> None:
     store.path.chmod(bits)
     with pytest.raises(KeysUnavailable, match="listed or changed by others") as refused:
-        store.load()
+        load(store)
     assert refused.value.hint == f"chmod 700 {store.path}"
 
 
@@ -95,7 +141,7 @@ def test_a_directory_that_others_at_most_pass_through_loads(
     store: DirectoryKeyStore, bits: int
 ) -> None:
     store.path.chmod(bits)
-    assert store.load().signing
+    assert load(store).signing
 
 
 @pytest.mark.parametrize("bits", [0o620, 0o602, 0o666], ids=oct)
@@ -105,7 +151,7 @@ def test_states_and_published_keys_that_others_can_change_are_refused(
 ) -> None:
     (store.path / name).chmod(bits)
     with pytest.raises(KeysUnavailable, match="can be changed by others") as refused:
-        store.load()
+        load(store)
     assert refused.value.hint == f"chmod go-w {store.path / name}"
 
 
@@ -117,7 +163,7 @@ def test_a_link_out_of_the_directory_is_refused(
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(KeysUnavailable, match="leads out of its directory") as refused:
-        store.load()
+        load(store)
     assert str(path) in refused.value.detail
 
 
@@ -126,14 +172,14 @@ def test_a_link_within_the_directory_loads(store: DirectoryKeyStore, name: str) 
     path = next(store.path.glob(f"*{name}"))
     path.rename(store.path / "data")
     path.symlink_to("data")
-    assert store.load().signing
+    assert load(store).signing
 
 
 def test_a_link_to_itself_is_refused(store: DirectoryKeyStore) -> None:
     store.ring_file.unlink()
     store.ring_file.symlink_to("ring.json")
     with pytest.raises(KeysUnavailable, match=r"ring\.json"):
-        store.load()
+        load(store)
 
 
 @pytest.mark.parametrize("name", ["", "ring.json", "jwks.json", "pem"])
@@ -147,7 +193,7 @@ def test_what_belongs_to_another_user_is_refused(
         path = store.path  # the first that is looked at; all are another's now
         monkeypatch.setattr(os, "geteuid", lambda: 12345)
     with pytest.raises(KeysUnavailable, match="belongs to another user") as refused:
-        store.load()
+        load(store)
     assert str(path) in refused.value.detail
     assert "chown" in refused.value.hint
 
@@ -156,7 +202,5 @@ def test_a_lock_that_is_a_link_is_not_followed(directory: Path, tmp_path: Path) 
     directory.mkdir(0o700)
     (directory / ".lock").symlink_to(tmp_path / "victim")
     with pytest.raises(KeysUnavailable, match=r"\.lock"):
-        DirectoryKeyStore(directory, None).init(
-            "ES256", now=1, verifier_cache_ttl=60, rotate_every=0
-        )
+        operate(DirectoryKeyStore(directory, None)).init()
     assert not (tmp_path / "victim").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import jwt
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from embedjwt.errors import KeysUnavailable
 from embedjwt.keys import SigningKey
 from embedjwt.keys.jwk import public_jwk
-from embedjwt.keys.signer import generate
+from embedjwt.keys.signer import PrivateKey, generate, signer
 
 ALGORITHMS = ["ES256", "ES384", "RS256", "PS256", "EdDSA"]
 
@@ -24,12 +25,16 @@ _JSON = st.recursive(
 )
 
 
+def signing_key(kid: str, alg: str, private_key: PrivateKey) -> SigningKey:
+    return SigningKey(kid, alg, signer(private_key, alg))
+
+
 @pytest.mark.parametrize("alg", ALGORITHMS)
 def test_pyjwt_verifies_with_the_published_key(alg: str) -> None:
     private_key = generate(alg)
     jwk = public_jwk(private_key.public_key(), alg)
     payload = {"sub": "ada", "exp": 4_000_000_000, "name": "Ada Löwe 🦁", "groups": ["a", "b"]}
-    token = SigningKey(jwk["kid"], alg, private_key).sign(payload)
+    token = signing_key(jwk["kid"], alg, private_key).sign(payload)
     assert jwt.decode(token, jwt.PyJWK(dict(jwk)), algorithms=[alg]) == payload
     assert jwt.get_unverified_header(token) == {"alg": alg, "kid": jwk["kid"], "typ": "JWT"}
     assert "=" not in token
@@ -37,7 +42,7 @@ def test_pyjwt_verifies_with_the_published_key(alg: str) -> None:
 
 @pytest.mark.parametrize("alg", ALGORITHMS)
 def test_another_key_of_the_kind_does_not_verify(alg: str) -> None:
-    token = SigningKey("kid", alg, generate(alg)).sign({"sub": "ada"})
+    token = signing_key("kid", alg, generate(alg)).sign({"sub": "ada"})
     other = jwt.PyJWK(dict(public_jwk(generate(alg).public_key(), alg)))
     with pytest.raises(jwt.InvalidSignatureError):
         jwt.decode(token, other, algorithms=[alg])
@@ -45,7 +50,7 @@ def test_another_key_of_the_kind_does_not_verify(alg: str) -> None:
 
 @given(st.dictionaries(st.text(), _JSON, max_size=5))
 def test_any_json_object_arrives_as_it_was(payload: dict[str, object]) -> None:
-    token = SigningKey("kid", "ES256", _ES256).sign(payload)
+    token = signing_key("kid", "ES256", _ES256).sign(payload)
     verified = jwt.PyJWS().decode(token, _ES256.public_key(), algorithms=["ES256"])
     assert json.loads(verified) == payload
 
@@ -53,10 +58,24 @@ def test_any_json_object_arrives_as_it_was(payload: dict[str, object]) -> None:
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 def test_numbers_that_are_no_json_are_refused(number: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
-        SigningKey("kid", "ES256", _ES256).sign({"sub": "ada", "n": number})
+        signing_key("kid", "ES256", _ES256).sign({"sub": "ada", "n": number})
 
 
 @pytest.mark.parametrize("alg", ["HS256", "none", "RS384", ""])
 def test_other_algorithms_have_no_keys(alg: str) -> None:
     with pytest.raises(KeysUnavailable):
         generate(alg)
+
+
+@pytest.mark.parametrize("bad", [b"", b"x" * 64])
+def test_the_signature_is_what_the_callable_answers(bad: bytes) -> None:
+    """Whatever holds the private half, nothing is added to its answer."""
+    asked: list[bytes] = []
+
+    def elsewhere(data: bytes) -> bytes:
+        asked.append(data)
+        return bad
+
+    head, body, signature = SigningKey("kid", "ES256", elsewhere).sign({"sub": "ada"}).split(".")
+    assert asked == [f"{head}.{body}".encode()]
+    assert base64.urlsafe_b64decode(signature + "==") == bad

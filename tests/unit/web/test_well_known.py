@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 
 from tests_support import FakeClock
 
 JWKS = "/.well-known/jwks.json"
 MakeApp = Callable[..., Flask]
+Bearer = Callable[..., dict[str, str]]
 
 
 class TestJwks:
@@ -48,19 +50,82 @@ class TestJwks:
         with pytest.raises(ValueError, match="Expecting value"):
             json.loads(answer.text)
 
-    def test_a_store_that_breaks_leaves_the_last_good_keys(
-        self, make_app: MakeApp, tmp_path: Path, clock: FakeClock
+    def test_a_damaged_ring_leaves_the_last_good_keys(
+        self, make_app: MakeApp, tmp_path: Path, clock: FakeClock, bearer: Bearer
     ) -> None:
         client = make_app().test_client()
         before = client.get(JWKS).data
-        assert client.get("/readyz").status_code == 200
+        assert client.get("/readyz").get_json()["status"] == "ready"
         (tmp_path / "jwks" / "ring.json").write_text("{")
-        clock.now += 2
+        clock.now += 86400
         assert client.get(JWKS).data == before
-        unready = client.get("/readyz")
-        assert unready.status_code == 503
-        assert unready.get_json()["code"] == "keys_unavailable"
-        assert str(tmp_path) not in unready.text
+        assert client.post("/v1/embed-token", headers=bearer(), json={}).status_code == 200
+        degraded = client.get("/readyz")
+        assert degraded.status_code == 200
+        assert degraded.get_json()["status"] == "degraded"
+        assert str(tmp_path) not in degraded.text
+
+    def test_a_lost_store_is_survived_as_long_as_that_is_safe(
+        self, make_app: MakeApp, tmp_path: Path, clock: FakeClock, bearer: Bearer
+    ) -> None:
+        client = make_app().test_client()
+        before = client.get(JWKS).data
+        ring = tmp_path / "jwks" / "ring.json"
+        ring.rename(tmp_path / "aside")
+        clock.now += 120  # propagation_delay
+        assert client.get(JWKS).data == before
+        assert client.post("/v1/embed-token", headers=bearer(), json={}).status_code == 200
+        assert client.get("/readyz").status_code == 200
+        clock.now += 1
+        for path in (JWKS, "/readyz"):
+            assert client.get(path).status_code == 503
+        refused = client.post("/v1/embed-token", headers=bearer(), json={})
+        assert refused.status_code == 503
+        assert refused.get_json()["code"] == "keys_stale"
+        assert str(tmp_path) not in refused.text
+        assert client.get(JWKS).mimetype == "text/plain", "Grafana would cache any JSON"
+        (tmp_path / "aside").rename(ring)
+        clock.now += 1
+        assert client.get(JWKS).data == before
+        assert client.post("/v1/embed-token", headers=bearer(), json={}).status_code == 200
+        assert client.get("/readyz").get_json()["status"] == "ready"
+
+    @pytest.mark.parametrize(("ttl", "max_age"), [(3600, 300), (300, 300), (120, 120)])
+    def test_caches_on_the_way_are_part_of_the_wait(
+        self, make_app: MakeApp, ttl: int, max_age: int
+    ) -> None:
+        client = make_app(keys={"verifier_cache_ttl": ttl}).test_client()
+        assert client.get(JWKS).headers["Cache-Control"] == f"public, max-age={max_age}"
+        assert client.get(JWKS, query_string={"v": "1"}).data == client.get(JWKS).data
+
+
+class TestMetrics:
+    def test_tells_of_keys(self, make_app: MakeApp, clock: FakeClock, tmp_path: Path) -> None:
+        client = make_app().test_client()
+        assert gauges(client)["embedjwt_key_next_ready"] == 0
+        clock.now += 4080  # propagation_delay, caches, verifier_cache_ttl, clock skew
+        told = gauges(client)
+        assert told['embedjwt_keys{state="active"}'] == 1
+        assert told["embedjwt_key_next_ready"] == 1
+        assert told["embedjwt_key_next_age_seconds"] == 4080
+        assert told["embedjwt_key_transition_seconds"] == 30 * 86400 - 4080 - 4080 - 60
+        assert told["embedjwt_key_revocations"] == 0
+
+    def test_without_a_plan_there_is_no_next_transition(self, make_app: MakeApp) -> None:
+        client = make_app(keys={"rotate_every": 0}).test_client()
+        assert "embedjwt_key_transition_seconds" not in gauges(client)
+
+    def test_holds_no_kid(self, make_app: MakeApp) -> None:
+        client = make_app().test_client()
+        kid = client.get("/readyz").get_json()["kid"]
+        assert kid not in client.get("/metrics").text
+
+
+def gauges(client: FlaskClient) -> dict[str, float]:
+    answer = client.get("/metrics")
+    assert answer.mimetype == "text/plain"
+    lines = [line for line in answer.text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
 
 def test_metadata(make_app: MakeApp) -> None:
