@@ -17,7 +17,7 @@ from tests_support import need
 if TYPE_CHECKING:
     from pkcs11.types import Session
 
-    from embedjwt.keys.pkcs11 import Pkcs11Custody
+    from embedjwt.keys.custody.pkcs11 import Pkcs11Custody
 
 _MODULES = ("lib/softhsm", "lib/*/softhsm", "lib64/softhsm", "local/lib/softhsm")
 _SECURITY_OFFICER = "87654321"
@@ -32,7 +32,7 @@ class SoftHsm:
     pin: str = "not-0815"
 
     def custody(self, *, label: str | None = None, pin: str | None = None) -> Pkcs11Custody:
-        from embedjwt.keys.pkcs11 import Pkcs11Custody
+        from embedjwt.keys.custody.pkcs11 import Pkcs11Custody
 
         return Pkcs11Custody(self.module, label or self.label, pin or self.pin)
 

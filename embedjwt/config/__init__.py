@@ -3,17 +3,15 @@
 from embedjwt.config.load import DEFAULT_FILE, load_settings, parse_settings
 from embedjwt.config.model import (
     AdmissionSettings,
-    CookieSource,
     GrafanaTarget,
-    JwtSource,
     KeysSettings,
     MappingSettings,
-    ProxySource,
     Settings,
     TokenSettings,
     WebSettings,
 )
 from embedjwt.config.problems import ConfigError, Problem
+from embedjwt.config.source import CookieSource, JwtSource, ProxySource
 from embedjwt.config.warnings import warnings
 
 __all__ = [

@@ -12,14 +12,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from embedjwt.config.environment import CONFIG_FILE, overlay
-from embedjwt.config.model import (
-    CookieSource,
-    JwtSource,
-    ProxySource,
-    Section,
-    Settings,
-)
+from embedjwt.config.model import Settings
 from embedjwt.config.problems import ConfigError, Problem
+from embedjwt.config.section import Section
+from embedjwt.config.source import CookieSource, JwtSource, ProxySource
 from embedjwt.config.unknown import SECTIONS, inner_model, what_was_meant
 
 DEFAULT_FILE = "embedjwt.toml"

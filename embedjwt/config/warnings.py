@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import permutations
 from urllib.parse import urlsplit
 
-from embedjwt.config.model import CookieSource, JwtSource, Settings
+from embedjwt.config.model import Settings
 from embedjwt.config.secrets import read_secret_file
+from embedjwt.config.source import CookieSource, JwtSource
 from embedjwt.config.values import is_loopback
 
 _GUESSABLE = 16  # characters

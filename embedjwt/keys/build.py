@@ -75,7 +75,7 @@ def _custody(settings: Settings) -> Custody | None:
     pkcs11 = settings.keys.pkcs11
     if pkcs11 is None:
         return None
-    from embedjwt.keys.pkcs11 import Pkcs11Custody  # noqa: PLC0415
+    from embedjwt.keys.custody.pkcs11 import Pkcs11Custody  # noqa: PLC0415
 
     pin = read_secret("keys.pkcs11.pin", pkcs11.pin, pkcs11.pin_file)
     return Pkcs11Custody(pkcs11.module, pkcs11.token_label, pin)

@@ -27,10 +27,10 @@ from sqlalchemy.exc import IntegrityError
 
 from embedjwt.database import Database, Exclusive
 from embedjwt.errors import KeysUnavailable, RingDamaged
+from embedjwt.keys.custody.encryption import Encryption
+from embedjwt.keys.custody.rows import PrivateKeyRows
 from embedjwt.keys.document import jwk_set, parse_ring, to_json
-from embedjwt.keys.encryption import Encryption
 from embedjwt.keys.ring import KeyRecord, Ring
-from embedjwt.keys.rows import PrivateKeyRows
 from embedjwt.keys.signer import SigningKey
 from embedjwt.keys.store import Custody
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from embedjwt.errors import KeysUnavailable
 from embedjwt.keys import files
+from embedjwt.keys.custody.pem import FILE_NAME, PemFiles
 from embedjwt.keys.document import jwk_set, parse_ring, to_json
-from embedjwt.keys.pem import FILE_NAME, PemFiles
 from embedjwt.keys.ring import KeyRecord, Ring
 from embedjwt.keys.signer import SigningKey
 from embedjwt.keys.store import Custody

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from embedjwt.errors import KeysUnavailable
+from embedjwt.keys.custody.pem import MAY_SIGN, PemFiles
 from embedjwt.keys.directory import DirectoryKeyStore
 from embedjwt.keys.operations import Operator
-from embedjwt.keys.pem import MAY_SIGN, PemFiles
 from embedjwt.keys.ring import Ring
 
 

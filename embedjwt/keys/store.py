@@ -1,8 +1,7 @@
 """What a key store is: a ring that many read and one changes at a time, and private halves.
 
-Two stores implement :class:`KeyStore` (``directory.py``, ``database.py``), and three places hold
-private halves as :class:`Custody` (``pem.py``, ``database.py``, ``pkcs11.py``). One suite of tests
-holds for all of them.
+Two stores implement :class:`KeyStore` (``directory.py``, ``database.py``), and three places in
+``custody/`` hold private halves. One suite of tests holds for all of them.
 """
 
 from __future__ import annotations

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from embedjwt.config.model import CookieSource, JwtSource, ProxySource, Settings
+from embedjwt.config.model import Settings
 from embedjwt.config.problems import ConfigError, Problem
 from embedjwt.config.secrets import read_secret, read_secret_file
+from embedjwt.config.source import CookieSource, JwtSource, ProxySource
 from embedjwt.expressions import compile_expression
 from embedjwt.sources.carrier import BearerHeader, Carrier, Cookie, NamedHeader
 from embedjwt.sources.chain import SessionSource

@@ -18,10 +18,10 @@ import pytest
 from embedjwt.config import Settings
 from embedjwt.errors import KeysUnavailable
 from embedjwt.keys.build import key_store
+from embedjwt.keys.custody.pem import PemFiles
 from embedjwt.keys.directory import DirectoryKeyStore
 from embedjwt.keys.jwk import Jwk, public_jwk, thumbprint
 from embedjwt.keys.operations import Operator
-from embedjwt.keys.pem import PemFiles
 from embedjwt.keys.ring import KeyRecord, KeyState, Ring
 from embedjwt.keys.signer import generate
 from embedjwt.keys.store import Custody
@@ -257,7 +257,7 @@ class TestPkcs11(CustodyContract):
         left: set[str],
     ) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr("embedjwt.keys.pkcs11.public_jwk", Mock(side_effect=error))
+            patch.setattr("embedjwt.keys.custody.pkcs11.public_jwk", Mock(side_effect=error))
             with pytest.raises((KeyboardInterrupt, KeysUnavailable)):
                 custody.create("ES256")
         assert set(softhsm.private_keys()) == left
@@ -289,7 +289,7 @@ class TestPkcs11(CustodyContract):
             assert list(pool.map(work, range(8))) == [True] * 8
 
     def test_one_thread_at_a_time_is_in_the_library(self, softhsm: SoftHsm) -> None:
-        from embedjwt.keys.hsm import Hsm
+        from embedjwt.keys.custody.hsm import Hsm
 
         where = (softhsm.module, softhsm.label, softhsm.pin)
         both = (Hsm(*where), Hsm(*where))
@@ -441,7 +441,7 @@ class TestPkcs11(CustodyContract):
         assert "vendor's tool" in refused.value.hint
 
     def test_no_pin_is_told(self, softhsm: SoftHsm) -> None:
-        from embedjwt.keys.pkcs11 import Pkcs11Custody
+        from embedjwt.keys.custody.pkcs11 import Pkcs11Custody
 
         custody = Pkcs11Custody(softhsm.module, softhsm.label, None)
         with pytest.raises(KeysUnavailable, match="wants a PIN") as refused:
@@ -464,7 +464,7 @@ class TestPkcs11(CustodyContract):
     def test_a_module_that_is_none(
         self, softhsm: SoftHsm, tmp_path: Path, content: str | None
     ) -> None:
-        from embedjwt.keys.pkcs11 import Pkcs11Custody
+        from embedjwt.keys.custody.pkcs11 import Pkcs11Custody
 
         module = tmp_path / "libhsm.so"
         if content is not None:
@@ -480,7 +480,7 @@ def test_without_its_library_the_extra_is_named(
     make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pkcs11", None)
-    monkeypatch.delitem(sys.modules, "embedjwt.keys.pkcs11", raising=False)
+    monkeypatch.delitem(sys.modules, "embedjwt.keys.custody.pkcs11", raising=False)
     settings = make_settings(keys={"pkcs11": {"module": "/hsm.so", "token_label": "a", "pin": "1"}})
     with pytest.raises(KeysUnavailable, match="not installed") as refused:
         key_store(settings)
@@ -492,8 +492,8 @@ import os, sys, threading
 from pathlib import Path
 import jwt
 from embedjwt.errors import KeysUnavailable
-from embedjwt.keys.hsm import Hsm
-from embedjwt.keys.pkcs11 import Pkcs11Custody
+from embedjwt.keys.custody.hsm import Hsm
+from embedjwt.keys.custody.pkcs11 import Pkcs11Custody
 from embedjwt.keys.ring import KeyRecord
 
 where = (Path(sys.argv[1]), *sys.argv[2:])

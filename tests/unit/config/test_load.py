@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from embedjwt.config import ConfigError, Settings, load_settings, parse_settings, warnings
+from embedjwt.config.section import Section
 from embedjwt.config.template import TEMPLATE
 from tests_support import MINIMAL
 
@@ -265,12 +266,12 @@ class TestTemplate:
         assert settings.issuer == "http://localhost:8080"
 
     def test_explains_every_key(self) -> None:
-        from embedjwt.config import model
+        from embedjwt.config import model, source
 
         sections = [
             value
-            for value in vars(model).values()
-            if isinstance(value, type) and issubclass(value, model.Section)
+            for value in {**vars(model), **vars(source)}.values()
+            if isinstance(value, type) and issubclass(value, Section)
         ]
         keys = {key for section in sections for key in section.model_fields}
         written = {line.lstrip("# ").split(" = ")[0] for line in TEMPLATE.splitlines()}

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from embedjwt.errors import KeysUnavailable
+from embedjwt.keys.custody.pem import MAY_SIGN
 from embedjwt.keys.jwk import Jwk, PublicKey, public_jwk, thumbprint
-from embedjwt.keys.pem import MAY_SIGN
 from embedjwt.keys.ring import KeyRecord, Ring
 from embedjwt.keys.signer import RSA_BITS, PrivateKey, SigningKey
 
@@ -33,7 +33,7 @@ try:
     from pkcs11.util.ec import decode_ec_private_key, encode_named_curve_parameters
     from pkcs11.util.rsa import decode_rsa_private_key
 
-    from embedjwt.keys.hsm import Hsm
+    from embedjwt.keys.custody.hsm import Hsm
 except ImportError as missing:  # this module is imported only where it is configured
     raise KeysUnavailable(
         "[keys.pkcs11] is set, and the Python library for PKCS#11 is not installed",

@@ -13,9 +13,9 @@ from sqlalchemy import Connection, column, delete, insert, select, table, update
 
 from embedjwt.database import Database
 from embedjwt.errors import KeysUnavailable
-from embedjwt.keys.encryption import Encryption
+from embedjwt.keys.custody.encryption import Encryption
+from embedjwt.keys.custody.pem import MAY_SIGN
 from embedjwt.keys.jwk import Jwk, public_jwk, thumbprint
-from embedjwt.keys.pem import MAY_SIGN
 from embedjwt.keys.ring import KeyRecord, Ring
 from embedjwt.keys.signer import PrivateKey, SigningKey, generate, signer
 
