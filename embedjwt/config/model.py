@@ -12,7 +12,9 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    PrivateAttr,
     SecretStr,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -174,6 +176,7 @@ class Settings(Section):
     issuer: BaseUrl
     database: SecretStr | None = None
     database_file: FileName | None = None
+    _directory: Path = PrivateAttr(default=Path())
     token: TokenSettings = TokenSettings()
     keys: KeysSettings = KeysSettings()
     source: Annotated[tuple[AnySource, ...], AfterValidator(unique_names), Field(min_length=1)]
@@ -201,6 +204,16 @@ class Settings(Section):
                 'database, such as database = "postgresql://embedjwt@db.internal/embedjwt"'
             )
         return self
+
+    @model_validator(mode="after")
+    def _know_where_they_are_from(self, info: ValidationInfo) -> Settings:
+        self._directory = Path((info.context or {}).get("base", "."))
+        return self
+
+    @property
+    def directory(self) -> Path:
+        """The directory of the file they were read from; relative paths count from there."""
+        return self._directory
 
     @property
     def key_store(self) -> Literal["directory", "database"]:

@@ -26,11 +26,14 @@ def key_store(settings: Settings) -> KeyStore:
     from embedjwt.database import Database  # noqa: PLC0415
     from embedjwt.keys.database import DatabaseKeyStore  # noqa: PLC0415
 
-    url = read_secret("database", settings.database, settings.database_file)
+    url = _from(
+        settings.directory if settings.database_file is None else settings.database_file.parent,
+        read_secret("database", settings.database, settings.database_file) or "",
+    )
     keys = read_secret_lines(
         "keys.encryption_keys", settings.keys.encryption_keys, settings.keys.encryption_keys_file
     )
-    return DatabaseKeyStore(Database(url or ""), keys, custody)
+    return DatabaseKeyStore(Database(url), keys, custody)
 
 
 def directory_store(
@@ -69,6 +72,13 @@ def operator(
     """
     timing, algorithm = key_timing(settings), settings.keys.algorithm
     return Operator(store, timing, algorithm, clock or store.clock, actor)
+
+
+def _from(directory: Path, url: str) -> str:
+    """A relative ``sqlite:///path`` counts from the file it is written in, as all paths do."""
+    name = url.removeprefix("sqlite:///")
+    relative = name not in (url, "") and not name.startswith((":", "/"))
+    return f"sqlite:///{directory / name}" if relative else url
 
 
 def _custody(settings: Settings) -> Custody | None:

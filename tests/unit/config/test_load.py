@@ -11,6 +11,7 @@ import pytest
 from embedjwt.config import ConfigError, Settings, load_settings, parse_settings, warnings
 from embedjwt.config.section import Section
 from embedjwt.config.template import TEMPLATE
+from embedjwt.keys.build import key_store
 from tests_support import MINIMAL
 
 
@@ -348,3 +349,21 @@ def test_what_is_wrong_alone_does_not_hide_what_is_wrong_together() -> None:
         "grafana.0.ttl",
         "grafana",
     }
+
+
+@pytest.mark.parametrize(
+    ("url", "file"),
+    [("sqlite:///state.db", "etc/state.db"), ("sqlite:///sub/state.db", "etc/sub/state.db")],
+)
+def test_a_relative_database_counts_from_its_file(tmp_path: Path, url: str, file: str) -> None:
+    key = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+    raw = {**MINIMAL, "database": url, "keys": {"encryption_keys": [key]}}
+    settings = parse_settings(raw, {}, base=tmp_path / "etc", origin="t")
+    assert key_store(settings).location == f"sqlite:///{tmp_path / file}"
+    (tmp_path / "etc").mkdir()
+    secret = tmp_path / "etc" / "database"
+    secret.write_text(url)
+    secret.chmod(0o600)
+    raw = {**raw, "database": None, "database_file": "etc/database"}
+    settings = parse_settings(raw, {}, base=tmp_path, origin="t")
+    assert key_store(settings).location == f"sqlite:///{tmp_path / file}"
