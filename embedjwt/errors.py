@@ -77,8 +77,20 @@ class KeysUnavailable(EmbedJWTError):
     status = 503
 
 
+class KeysExposed(KeysUnavailable):
+    """Others can read or change what only embedjwt may: it may be known, or not be ours."""
+
+    code = "keys_exposed"
+
+
 class RingDamaged(KeysUnavailable):
     """The key ring was read and is not whole; nobody can change it from there, only replace it."""
+
+
+class StoreReadOnly(KeysUnavailable):
+    """This process may read the key store, and not change it."""
+
+    code = "keys_read_only"
 
 
 class StoreBusy(KeysUnavailable):

@@ -7,12 +7,15 @@ from datetime import UTC, datetime
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
-def moment(time: float | None) -> str:
-    """A time in UTC, to the minute; a dash for none. ``time`` is in Unix seconds."""
+def moment(time: float | None, form: str = "%Y-%m-%d %H:%M") -> str:
+    """A time in UTC, to the minute; a dash for none. ``time`` is in Unix seconds.
+
+    ``form`` as :meth:`datetime.strftime` has it. Python knows no year after 9999.
+    """
     if time is None:
         return "–"
     try:
-        return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M")
+        return datetime.fromtimestamp(time, UTC).strftime(form)
     except (OverflowError, ValueError, OSError):
         return "in a far future"
 

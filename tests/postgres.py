@@ -37,9 +37,12 @@ _SETTINGS = {
 
 
 class PostgresServer:
-    """A cluster in a temporary directory. ``binaries``: where ``initdb`` and ``postgres`` are."""
+    """A cluster in a temporary directory. ``binaries``: where ``initdb`` and ``postgres`` are.
 
-    def __init__(self, binaries: Path, root: Path) -> None:
+    With a ``primary``, its hot standby.
+    """
+
+    def __init__(self, binaries: Path, root: Path, primary: PostgresServer | None = None) -> None:
         self._binaries = binaries
         self._root = root
         self._data = root / "data"
@@ -50,9 +53,13 @@ class PostgresServer:
         self._user = _unprivileged() if os.geteuid() == 0 else None
         if self._user is not None:
             shutil.chown(root, self._user)
-        self._make()
-        self.start()
-        self.sql(f"CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}'")
+        if primary is None:
+            self._make()
+            self.start()
+            self.sql(f"CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}'")
+        else:
+            self._copy(primary)
+            self.start()
 
     def database(self, owner: str = USER) -> str:
         """The URL of a new, empty database, which ``owner`` may do anything with."""
@@ -114,6 +121,16 @@ class PostgresServer:
             self._process = None
 
     @contextmanager
+    def standby(self) -> Iterator[PostgresServer]:
+        """A hot standby of this server, which holds all that is in it now."""
+        with _directory() as root:
+            standby = PostgresServer(self._binaries, root, self)
+            try:
+                yield standby
+            finally:
+                standby.stop()
+
+    @contextmanager
     def paused(self) -> Iterator[None]:
         """All its processes stand still: connections stay open, and nobody answers."""
         stopped: list[int] = []
@@ -143,6 +160,19 @@ class PostgresServer:
             timeout=60,
         )
 
+    def _copy(self, primary: PostgresServer) -> None:
+        subprocess.run(
+            [
+                *(self._binaries / "pg_basebackup", f"-D{self._data}", "--write-recovery-conf"),
+                *("--checkpoint=fast", "--no-sync", "-d", primary.url("postgres", "postgres")),
+            ],
+            user=self._user,
+            cwd=self._root,
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+
     def _pids(self) -> list[int]:
         assert self._process is not None
         main = self._process.pid
@@ -156,14 +186,20 @@ def postgres() -> Iterator[PostgresServer]:
     binaries = _find()
     need("postgresql", binaries is not None, "apt install postgresql")
     assert binaries is not None
-    root = Path(tempfile.mkdtemp(prefix="embedjwt-pg-"))  # short, for the name of its socket
-    server = None
-    try:
+    with _directory() as root:
         server = PostgresServer(binaries, root)
-        yield server
-    finally:
-        if server is not None:
+        try:
+            yield server
+        finally:
             server.stop()
+
+
+@contextmanager
+def _directory() -> Iterator[Path]:
+    root = Path(tempfile.mkdtemp(prefix="embedjwt-pg-"))  # short, for the name of its socket
+    try:
+        yield root
+    finally:
         shutil.rmtree(root)
 
 

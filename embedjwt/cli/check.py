@@ -40,6 +40,7 @@ def command(*, config: Path | None, as_json: bool) -> None:
     try:
         service = build_service(settings)
         service.keys.signing_key()
+        service.keys.check()
     except EmbedJWTError as error:
         errors.append(error)
     try:
@@ -57,7 +58,7 @@ def command(*, config: Path | None, as_json: bool) -> None:
     ticks(
         [
             (True, "configuration", settings.issuer),
-            (True, "keys", f"{settings.keys.directory}, signing with {kid}"),
+            (True, "keys", f"{service.operator.store.location}, signing with {kid}"),
             (True, "session sources", sources),
             *(
                 (True, f"grafana {t.name}", f"{t.url}, tokens live {settings.ttl(t)} s")

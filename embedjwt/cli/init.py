@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -18,7 +20,8 @@ from embedjwt.cli.common import (
 from embedjwt.config import DEFAULT_FILE, Settings, load_settings
 from embedjwt.config.template import TEMPLATE
 from embedjwt.errors import EmbedJWTError, KeysUnavailable
-from embedjwt.keys.build import operator
+from embedjwt.keys.build import directory_store, operator
+from embedjwt.keys.files import make_parents
 from embedjwt.keys.store import KeyStore
 
 
@@ -44,7 +47,9 @@ def command(*, directory: Path, config: Path | None, as_json: bool) -> None:
     directory = file.parent
     wrote_file = _write_template(file)
     settings = load_settings(file)
-    made_keys = _make_keys(key_store(settings), settings)
+    store = key_store(settings)
+    _refuse_beside_a_directory(settings)
+    made_keys = _make_keys(store, settings)
     if not wrote_file and not made_keys:
         raise EmbedJWTError(
             f"{directory} is already set up: {file} and its keys are there",
@@ -52,10 +57,10 @@ def command(*, directory: Path, config: Path | None, as_json: bool) -> None:
             code="already_initialised",
         )
     if as_json:
-        print_json({"config": str(file), "jwks": str(settings.keys.directory)})
+        print_json({"config": str(file), "jwks": store.location})
         return
     tick(True, str(file), "written" if wrote_file else "was there, kept")
-    tick(True, f"{settings.keys.directory}/", "first keys made" if made_keys else "was there, kept")
+    tick(True, store.location, "first keys made" if made_keys else "was there, kept")
     heading("\nNext")
     if directory != Path():
         click.echo(f"  0. cd {directory}")
@@ -67,17 +72,34 @@ def command(*, directory: Path, config: Path | None, as_json: bool) -> None:
 
 def _write_template(file: Path) -> bool:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_parents(file)
         # For its owner only: secrets may be written into it.
         with open(file, "x", encoding="utf-8", opener=_private) as new:
             new.write(TEMPLATE)
     except FileExistsError:
         return False
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            file.unlink(missing_ok=True)  # a part of it would be taken for the whole
         raise EmbedJWTError(
-            f"cannot write {file}: {error.strerror}", hint="name a directory you may write to"
+            f"cannot write {file}: {error.strerror}",
+            hint="name a directory that you may write to, with space in it",
         ) from error
     return True
+
+
+def _refuse_beside_a_directory(settings: Settings) -> None:
+    """New keys in a database, with others in use in the directory, would be known to no Grafana."""
+    if settings.key_store == "database":
+        with suppress(KeysUnavailable):
+            ring = directory_store(settings).ring()
+            if ring.published() and not directory_store(settings).moved_file.exists():
+                raise EmbedJWTError(
+                    f"{settings.keys.directory} holds keys that may be in use",
+                    hint=f"embedjwt keys import --from-directory {settings.keys.directory} moves "
+                    "them into the database; or move the directory away",
+                    code="keys_elsewhere",
+                )
 
 
 def _private(path: str, flags: int) -> int:

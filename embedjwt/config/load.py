@@ -84,6 +84,8 @@ def _validate(
 
 def _remove(tables: Any, path: list[str]) -> bool:
     """Takes one key out of a table; whole tables stay, for others may be wrong in them too."""
+    if not path:
+        return False  # of the whole: nothing to take out
     *way, last = path
     for part in way:
         if isinstance(tables, list) and part.isdecimal() and int(part) < len(tables):

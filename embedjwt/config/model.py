@@ -196,14 +196,16 @@ class Settings(Section):
             )
         return targets
 
-    @model_validator(mode="after")
-    def _stores_exist(self) -> Settings:
-        if self.keys.store == "database" and self.database is None and self.database_file is None:
+    @field_validator("keys")
+    @classmethod
+    def _store_exists(cls, keys: KeysSettings, info: ValidationInfo) -> KeysSettings:
+        named = info.data.get("database") or info.data.get("database_file")
+        if keys.store == "database" and not named:
             raise ValueError(
-                'keys.store = "database" needs database: the URL of a PostgreSQL or SQLite '
-                'database, such as database = "postgresql://embedjwt@db.internal/embedjwt"'
+                'store = "database" needs database: the URL of a PostgreSQL or SQLite database, '
+                'such as database = "postgresql://embedjwt@db.internal/embedjwt"'
             )
-        return self
+        return keys
 
     @model_validator(mode="after")
     def _know_where_they_are_from(self, info: ValidationInfo) -> Settings:

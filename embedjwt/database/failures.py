@@ -90,6 +90,11 @@ def commit_unknown(location: str) -> KeysUnavailable:
     )
 
 
+def standby(location: str) -> KeysUnavailable:
+    """What to say of a server that follows another one, and may lag behind it."""
+    return _unusable(location, "the server is a standby", _READ_ONLY)
+
+
 def _explanation(error: SQLAlchemyError, location: str) -> KeysUnavailable:
     if isinstance(error, PoolTimeout):
         return _unusable(location, "all connections are in use", _WAIT)

@@ -13,6 +13,7 @@ from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, text
 
+from embedjwt.database.failures import standby
 from embedjwt.errors import KeysUnavailable, StoreBusy
 
 _T = TypeVar("_T")
@@ -35,6 +36,7 @@ _CONNECT: dict[str, Any] = {
     "tcp_user_timeout": 5000,
     "application_name": "embedjwt",
     "client_encoding": "utf8",
+    "target_session_attrs": "read-write",
 }
 
 # For one transaction each, so that nothing is left on a connection that a pooler such as PgBouncer
@@ -42,7 +44,10 @@ _CONNECT: dict[str, Any] = {
 _LIMITS = text(
     "SELECT set_config('statement_timeout', :wait, true), set_config('lock_timeout', :wait, true),"
     " set_config('idle_in_transaction_session_timeout', :hold, true),"
-    " extract(epoch FROM clock_timestamp()) AS now"
+    # A commit must outlive the server's crash; remote_apply, which is more, stays.
+    " set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
+    " WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true),"
+    " extract(epoch FROM clock_timestamp()) AS now, pg_is_in_recovery() AS standby"
 ).bindparams(wait=str(_WAIT), hold=str(_HOLD))
 _LOCK = text("SELECT pg_advisory_xact_lock(:number)")
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:number)")
@@ -72,9 +77,16 @@ class PostgreSQL:
         )
 
     def begin(self, connection: Connection) -> None:
-        """A transaction with bounded waits."""
-        now = float(connection.execute(_LIMITS).one().now)
-        self._told = now, time.monotonic()
+        """A transaction with bounded waits.
+
+        Raises :class:`KeysUnavailable` on a standby, for what it says may be old. The connection is
+        dropped: the next one may lead to the primary.
+        """
+        row = connection.execute(_LIMITS).one()
+        if row.standby:
+            connection.invalidate()
+            raise standby(self.location)
+        self._told = float(row.now), time.monotonic()
 
     def clock(self) -> float | None:
         """The server's clock, as it was when last asked and has gone on since."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from embedjwt import audit
 from embedjwt.config import ConfigError, Problem, Settings
 from embedjwt.config.secrets import read_secret, read_secret_lines
 from embedjwt.keys.directory import DirectoryKeyStore
@@ -68,10 +69,10 @@ def operator(
 ) -> Operator:
     """Acts on a store under these settings, by the store's own clock unless another is given.
 
-    ``actor`` names who acts, for the audit trail.
+    ``actor`` names the command or service, for the audit trail.
     """
     timing, algorithm = key_timing(settings), settings.keys.algorithm
-    return Operator(store, timing, algorithm, clock or store.clock, actor)
+    return Operator(store, timing, algorithm, clock or store.clock, audit.actor(actor))
 
 
 def _from(directory: Path, url: str) -> str:

@@ -6,10 +6,9 @@ replaces the very ring that was read: whoever loses the lock in between changes 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -29,6 +28,7 @@ from embedjwt.database import Database, Exclusive
 from embedjwt.errors import KeysUnavailable, RingDamaged
 from embedjwt.keys.custody.encryption import Encryption
 from embedjwt.keys.custody.rows import PrivateKeyRows
+from embedjwt.keys.custody.seal import Seal
 from embedjwt.keys.document import jwk_set, parse_ring, to_json
 from embedjwt.keys.ring import KeyRecord, Ring
 from embedjwt.keys.signer import SigningKey
@@ -44,7 +44,7 @@ _RING = table(
 class RingVersion:
     """Which ring it is.
 
-    ``digest`` is the SHA-256 of the document: a database that was restored from a backup counts
+    ``digest`` is the document's :class:`Seal`: a database that was restored from a backup counts
     revisions again that it has had before.
     """
 
@@ -55,7 +55,9 @@ class RingVersion:
 class DatabaseKeyStore:
     """A ring in one row. Private halves are rows, encrypted, or in other ``custody``.
 
-    ``encryption_keys``: as :class:`Encryption` takes them; none are needed with other custody.
+    ``encryption_keys``: as :class:`Encryption` takes them. They also seal the ring, so that nobody
+    who can only write the database can publish a key. With other custody there may be none, and
+    then anyone who can write the ring can; a ring that was made without them is refused with them.
     """
 
     def __init__(
@@ -63,7 +65,9 @@ class DatabaseKeyStore:
     ) -> None:
         self._database = database
         self._custody = custody
-        self._encryption = Encryption(encryption_keys) if custody is None else None
+        needed = custody is None or encryption_keys
+        self._encryption = Encryption(encryption_keys) if needed else None
+        self._seal = Seal(()) if self._encryption is None else self._encryption.seal
 
     @property
     def location(self) -> str:
@@ -83,7 +87,7 @@ class DatabaseKeyStore:
 
         Raises :class:`KeysUnavailable`, with code ``keys_missing`` where there is no ring.
         """
-        return _parsed(self._row(*_RING.c), self.location)
+        return self.verified(self._row(*_RING.c))
 
     def signing_key(self, record: KeyRecord) -> SigningKey:
         """The private half of a key, ready to sign."""
@@ -101,12 +105,12 @@ class DatabaseKeyStore:
         if not outdated:
             return []
         return [
-            f"private keys in {self.location} that are not encrypted with the newest encryption "
-            f"key: {outdated}; keep the older ones until a running service has done it"
+            f"rows in {self.location} that do not use the newest encryption key yet: {outdated}; "
+            "keep the older ones until a running service has renewed them"
         ]
 
     def tidy(self, ring: Ring) -> None:  # noqa: ARG002  # all that follows from it is in its row
-        """Encrypt with the newest encryption key what is not."""
+        """Renew with the newest encryption key what is older."""
         if self.outdated():
             self.rewrap(wait=False)
 
@@ -115,36 +119,59 @@ class DatabaseKeyStore:
         """Hold the ring still, by a lock that ends with the transaction."""
         with self._database.exclusive(_LOCK, wait=wait) as held:
             # Also the row: for someone at a database prompt, who does not know the lock.
-            row = held.connection.execute(
-                _select(*_RING.c).with_for_update(nowait=not wait)
-            ).one_or_none()
-            yield DatabaseChange(self, self._database, held, row)
+            yield DatabaseChange(self, self._database, held, _held_row(held.connection, wait))
 
     def custody(self, connection: Connection) -> Custody:
         """Private halves, within a transaction where they are rows."""
-        if self._encryption is not None:
-            return PrivateKeyRows(self._database, connection, self._encryption)
-        return cast(Custody, self._custody)
+        if self._custody is not None:
+            return self._custody
+        return PrivateKeyRows(self._database, connection, cast(Encryption, self._encryption))
 
     def outdated(self) -> int:
-        """How many private halves are not encrypted with the newest encryption key."""
-        if self._encryption is None:
-            return 0
+        """How many rows, the ring's and private halves, do not use the newest encryption key."""
         with self._database.reading() as connection:
-            rows = PrivateKeyRows(self._database, connection, self._encryption)
-            return len(rows.outdated())
+            digest = connection.scalar(_select(_RING.c.digest))
+            outdated = int(digest is not None and self._seal.is_outdated(str(digest)))
+            custody = self.custody(connection)
+            if isinstance(custody, PrivateKeyRows):
+                outdated += len(custody.outdated())
+        return outdated
 
     def rewrap(self, *, wait: bool = True) -> int:
-        """Encrypt those with the newest encryption key; returns how many there were."""
-        if self._encryption is None:
-            return 0
+        """Renew those with the newest encryption key; returns how many there were."""
         with self._database.exclusive(_LOCK, wait=wait) as held:
-            rows = PrivateKeyRows(self._database, held.connection, self._encryption)
-            outdated = rows.outdated()
-            for kid in outdated:
-                rows.rewrap(kid)
+            renewed = self._reseal(held.connection, wait)
+            custody = self.custody(held.connection)
+            if isinstance(custody, PrivateKeyRows):
+                renewed += custody.rewrap()
             held.commit()
-        return len(outdated)
+        return renewed
+
+    def sealed(self, document: str, revision: int) -> RingVersion:
+        """The version that a document will be."""
+        return RingVersion(revision, self._seal.of(document))
+
+    def verified(self, row: Row[Any]) -> Ring:
+        """The ring in its row. Raises what :meth:`Seal.verify` and :func:`parse_ring` raise."""
+        source = f"the key ring in {self.location}"
+        document = str(row.document)
+        self._seal.verify(str(row.digest), document, source)
+        ring = parse_ring(document.encode(), source)
+        if ring.revision != row.revision:
+            raise RingDamaged(
+                f"{source} has another revision than its row says",
+                hint="restore it from a backup; do not edit it by hand",
+            )
+        return ring
+
+    def _reseal(self, connection: Connection, wait: bool) -> int:
+        row = _held_row(connection, wait)
+        if row is None or not self._seal.is_outdated(str(row.digest)):
+            return 0
+        self.verified(row)
+        if not _replaced(connection, _version(row), self.sealed(row.document, row.revision)):
+            raise _conflict(self.location)
+        return 1
 
     def _row(self, *columns: ColumnElement[Any]) -> Row[Any]:
         with self._database.reading() as connection:
@@ -164,7 +191,7 @@ class DatabaseChange:
     def __init__(
         self, store: DatabaseKeyStore, database: Database, held: Exclusive, row: Row[Any] | None
     ) -> None:
-        self.ring: Ring | None = None if row is None else _parsed(row, store.location)
+        self.ring: Ring | None = None if row is None else store.verified(row)
         self._seen = None if row is None else _version(row)
         self._store = store
         self._database = database
@@ -191,25 +218,15 @@ class DatabaseChange:
         return ring
 
     def _replace(self, document: str, revision: int) -> RingVersion:
-        new = RingVersion(revision, _digest(document))
-        values = {"revision": new.revision, "digest": new.digest, "document": document}
+        new = self._store.sealed(document, revision)
         connection = self._held.connection
         if self._seen is None:
             try:
-                connection.execute(insert(_RING).values(id=1, **values))
+                connection.execute(insert(_RING).values(id=1, document=document, **asdict(new)))
             except IntegrityError:
                 raise _conflict(self._store.location) from None
             return new
-        changed = connection.execute(
-            update(_RING)
-            .where(
-                _RING.c.id == 1,
-                _RING.c.revision == self._seen.revision,
-                _RING.c.digest == self._seen.digest,
-            )
-            .values(values)
-        )
-        if changed.rowcount != 1:
+        if not _replaced(connection, self._seen, new, document=document):
             raise _conflict(self._store.location)
         return new
 
@@ -218,24 +235,21 @@ def _select(*columns: ColumnElement[Any]) -> Select[Any]:
     return select(*columns).where(_RING.c.id == 1)
 
 
+def _held_row(connection: Connection, wait: bool) -> Row[Any] | None:
+    return connection.execute(_select(*_RING.c).with_for_update(nowait=not wait)).one_or_none()
+
+
+def _replaced(connection: Connection, seen: RingVersion, new: RingVersion, **document: str) -> bool:
+    changed = connection.execute(
+        update(_RING)
+        .where(_RING.c.id == 1, _RING.c.revision == seen.revision, _RING.c.digest == seen.digest)
+        .values(**asdict(new), **document)
+    )
+    return changed.rowcount == 1
+
+
 def _version(row: Row[Any]) -> RingVersion:
     return RingVersion(row.revision, row.digest)
-
-
-def _parsed(row: Row[Any], location: str) -> Ring:
-    source = f"the key ring in {location}"
-    document = str(row.document)
-    ring = parse_ring(document.encode(), source)
-    if (ring.revision, _digest(document)) != (row.revision, row.digest):
-        raise RingDamaged(
-            f"{source} was changed by something else than embedjwt",
-            hint="restore it from a backup; do not edit it by hand",
-        )
-    return ring
-
-
-def _digest(document: str) -> str:
-    return hashlib.sha256(document.encode()).hexdigest()
 
 
 def _prune(custody: Custody, ring: Ring) -> None:

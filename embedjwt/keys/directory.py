@@ -8,25 +8,33 @@ that it allows no more are removed last.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from embedjwt.errors import KeysUnavailable
+from embedjwt.errors import KeysUnavailable, StoreBusy, StoreReadOnly
 from embedjwt.keys import files
 from embedjwt.keys.custody.pem import FILE_NAME, PemFiles
 from embedjwt.keys.document import jwk_set, parse_ring, to_json
 from embedjwt.keys.ring import KeyRecord, Ring
 from embedjwt.keys.signer import SigningKey
 from embedjwt.keys.store import Custody
+from embedjwt.times import moment
 
 _OURS = re.compile(
     rf"{FILE_NAME}|{files.TEMPORARY}|\.lock|ring\.json|jwks\.json|moved|README\.md|\.gitignore"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    location: str
+    until: int
 
 
 class DirectoryKeyStore:
@@ -70,7 +78,10 @@ class DirectoryKeyStore:
             raise self._missing() from error
         except OSError as error:
             raise files.unreadable(self.ring_file, error) from error
-        return info.st_mtime_ns, info.st_ino, info.st_size
+        moved = self._moved()
+        if moved is not None and self.clock() > moved.until:
+            raise self._refusal(moved)
+        return info.st_mtime_ns, info.st_ino, info.st_size + bool(moved)
 
     def ring(self) -> Ring:
         """States, times and public halves, without a look at any private key.
@@ -89,15 +100,21 @@ class DirectoryKeyStore:
     def settle(self, ring: Ring) -> None:
         """Rewrite ``jwks.json`` where it does not hold the published keys.
 
-        A directory that cannot be written is fine as long as there is nothing to repair.
+        A directory that cannot be written is fine as long as there is nothing to repair. One that
+        the keys have moved away from is refused: they are on their way out here.
         """
+        moved = self._moved()
+        if moved is not None:
+            raise self._refusal(moved)
         if self._published() == jwk_set(ring):
             return
         try:
-            with files.locked(self.path):
+            with files.locked(self.path, wait=False):
                 current = jwk_set(self.ring())  # by now another process may have gone on
                 if self._published() != current:
                     files.write(self.jwks_file, current, files.PUBLIC)
+        except StoreBusy:
+            pass  # whoever holds it writes it, or leaves it to the next tidy
         except KeysUnavailable as error:
             raise KeysUnavailable(
                 f"{self.jwks_file} does not hold the published keys, and cannot be repaired: "
@@ -107,10 +124,11 @@ class DirectoryKeyStore:
 
     def concerns(self) -> list[str]:
         """A directory that keys have moved away from, or that nobody here may write."""
-        if files.present(self.moved_file):
+        moved = self._moved()
+        if moved is not None:
             return [
-                f"the keys of {self.path} have moved, and never change here; set database, and "
-                "[keys] store if it is set"
+                f"the keys of {self.path} have moved to {moved.location}; here they can be used "
+                f"until {moment(moved.until)} UTC: set database, and restart"
             ]
         if not os.access(self.path, os.W_OK):
             return [
@@ -128,21 +146,26 @@ class DirectoryKeyStore:
         files.prepare_directory(
             self.path, may_close=lambda entry: bool(_OURS.fullmatch(entry.name))
         )
+        if not os.access(self.path, os.W_OK):
+            raise StoreReadOnly(
+                f"{self.path} cannot be written here",
+                hint="change the keys where it can be, as the user that embedjwt runs as",
+            )
         with files.locked(self.path, wait=wait):
             yield DirectoryChange(self, self._held())
 
-    def move_to(self, location: str) -> None:
-        """Note that the keys are elsewhere from now on. Call while the ring is held still."""
-        files.write(self.moved_file, location.encode() + b"\n", files.PRIVATE)
+    def move_to(self, location: str, until: int) -> None:
+        """Note where the keys are from now on. Call while the ring is held still.
+
+        Processes may go on with this directory ``until`` then (Unix seconds).
+        """
+        note = json.dumps({"location": location, "until": until}).encode() + b"\n"
+        files.write(self.moved_file, note, files.PRIVATE)
 
     def _held(self) -> Ring | None:
-        if files.present(self.moved_file):
-            where = files.read_trusted(self.moved_file).decode(errors="replace").strip()
-            raise KeysUnavailable(
-                f"the keys of {self.path} have moved to {where}, and change only there",
-                hint=f"set [keys] store; to undo the move, remove {self.moved_file}",
-                code="keys_moved",
-            )
+        moved = self._moved()
+        if moved is not None:
+            raise self._refusal(moved)
         if files.present(self.ring_file):
             return self.ring()
         if files.present(self.jwks_file):
@@ -153,6 +176,23 @@ class DirectoryKeyStore:
                 code="keys_exist",
             )
         return None
+
+    def _moved(self) -> _Moved | None:
+        if not files.present(self.moved_file):
+            return None
+        try:
+            note = json.loads(files.read_trusted(self.moved_file))
+            return _Moved(str(note["location"]), int(note["until"]))
+        except (ValueError, TypeError, LookupError):
+            return _Moved("another place", 0)
+
+    def _refusal(self, moved: _Moved) -> KeysUnavailable:
+        return KeysUnavailable(
+            f"the keys of {self.path} have moved to {moved.location}, and change only there",
+            hint=f"set database, and restart before {moment(moved.until)} UTC; to undo the move, "
+            f"remove {self.moved_file}",
+            code="keys_moved",
+        )
 
     def _published(self) -> bytes | None:
         return files.read_trusted(self.jwks_file) if files.present(self.jwks_file) else None
@@ -178,9 +218,11 @@ class DirectoryChange:
         """Write ``ring.json``, then what follows from it."""
         revision = 1 if self.ring is None else self.ring.revision + 1
         ring = replace(ring, revision=revision)
-        published = jwk_set(ring)
+        published, document = jwk_set(ring), to_json(ring)
+        if len(document) > files.MAX_BYTES:
+            raise KeysUnavailable("the ring would be too large to be read", hint="see the reasons")
         try:
-            files.write(self._store.ring_file, to_json(ring), files.PRIVATE)
+            files.write(self._store.ring_file, document, files.PRIVATE)
         except KeysUnavailable:
             with suppress(KeysUnavailable):  # it is there where only the last sync failed
                 self.ring = self._store.ring()

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from embedjwt.errors import KeysUnavailable, RingDamaged
 from embedjwt.keys.jwk import is_public_jwk
-from embedjwt.keys.ring import KeyRecord, KeyState, Ring
+from embedjwt.keys.ring import KeyRecord, KeyState, Ring, is_reason
 
 _VERSION = 2
 _READ = (1, 2)  # 1 had neither revision nor revocations
@@ -48,6 +48,7 @@ def to_json(ring: Ring) -> bytes:
         "version": _VERSION,
         "revision": ring.revision,
         "revocations": ring.revocations,
+        "changed_by": ring.changed_by,
         "keys": [asdict(key) | {"jwk": dict(key.jwk)} for key in ring.records],
     }
     return json.dumps(document, indent=2).encode() + b"\n"
@@ -73,12 +74,15 @@ def parse_ring(text: bytes, source: str) -> Ring:
             hint=f"this release reads version {_VERSION}; run the release that wrote the file",
         )
     counts = {"revision", "revocations"} if version > 1 else set()
-    if set(document) != {"version", "keys"} | counts:
+    texts = {"changed_by"} if version > 1 else set()
+    if set(document) != {"version", "keys"} | counts | texts:
         raise RingDamaged(f"{source} is not a key ring", hint=_REPAIR)
     if not isinstance(document["keys"], list):
         raise RingDamaged(f"{source} holds no list of keys", hint=_REPAIR)
     if not all(type(document[name]) is int and document[name] >= 0 for name in counts):
         raise RingDamaged(f"{source} does not count its changes", hint=_REPAIR)
+    if not all(isinstance(document[name], str) for name in texts):
+        raise RingDamaged(f"{source} does not say who changed it", hint=_REPAIR)
     records = tuple(
         _record(entry, version, f"{source}, key {number}")
         for number, entry in enumerate(document["keys"], start=1)
@@ -88,7 +92,14 @@ def parse_ring(text: bytes, source: str) -> Ring:
         [key.alg for key in records if key.state == "active"],
         f"{source} holds two active keys of one algorithm",
     )
-    return Ring(records, document.get("revision", 1), document.get("revocations", 0))
+    if not any(key.state == "active" for key in records):
+        raise RingDamaged(f"{source} holds no key that signs", hint=_REPAIR)
+    return Ring(
+        records,
+        document.get("revision", 1),
+        document.get("revocations", 0),
+        document.get("changed_by", ""),
+    )
 
 
 def _record(entry: object, version: int, where: str) -> KeyRecord:
@@ -114,8 +125,11 @@ def _record(entry: object, version: int, where: str) -> KeyRecord:
     for name in _KNOWN_TIMES[entry["state"]]:
         if entry[name] is None:
             raise wrong(f"{name} is missing, and a key that is {entry['state']} has one")
-    if not isinstance(entry.get("reason", ""), str):
-        raise wrong("reason must be text")
+    reason = entry.get("reason", "")
+    if not isinstance(reason, str) or (reason and not is_reason(reason)):
+        raise wrong("reason must be a line of text")
+    if version == 1 and entry["state"] == "next":
+        entry = entry | {"activates_at": entry["published_at"]}  # it was a plan, no promise
     return KeyRecord(**entry)
 
 

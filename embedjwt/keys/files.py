@@ -8,11 +8,12 @@ import re
 import secrets
 import shlex
 import stat
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from embedjwt.errors import KeysUnavailable, StoreBusy
+from embedjwt.errors import KeysExposed, KeysUnavailable, StoreBusy
 
 PRIVATE = 0o600
 PUBLIC = 0o644
@@ -23,7 +24,11 @@ TEMPORARY = r"\..+\.[0-9a-f]{16}\.tmp"
 _FOR_NOBODY_ELSE = 0o077
 _NOT_WRITABLE = 0o022
 _OPEN_DIRECTORY = 0o066
-_MAX_BYTES = 1024 * 1024
+_PATIENCE = 30.0  # seconds
+_LOCK_POLL = 0.02
+
+MAX_BYTES = 1024 * 1024
+"""The largest file that is read, or should be written."""
 
 
 def read_private(path: Path) -> bytes:
@@ -55,7 +60,8 @@ def prepare_directory(path: Path, *, may_close: Callable[[Path], bool]) -> None:
     """
     try:
         try:
-            path.mkdir(mode=0o700, parents=True)
+            make_parents(path)
+            path.mkdir(mode=0o700)
             path.chmod(0o700)
             sync_directory(path.parent)
         except FileExistsError:
@@ -83,6 +89,7 @@ def check_directory(path: Path) -> None:
         raise KeysUnavailable(
             f"{path} does not exist",
             hint="`embedjwt init` makes the first keys; or set [keys] directory",
+            code="keys_missing",
         ) from error
     except OSError as error:
         raise unreadable(path, error) from error
@@ -90,7 +97,7 @@ def check_directory(path: Path) -> None:
         raise KeysUnavailable(f"{path} is no directory", hint="set [keys] directory to one")
     _check_owner(path, info)
     if info.st_mode & _OPEN_DIRECTORY:
-        raise KeysUnavailable(
+        raise KeysExposed(
             f"{path} can be listed or changed by others", hint=f"chmod 700 {quoted(path)}"
         )
 
@@ -130,17 +137,19 @@ def remove_others(directory: Path, kept: Collection[Path], pattern: str) -> None
 def locked(directory: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold the directory's lock; it dies with the process.
 
-    While another process holds it, waits, or raises :class:`StoreBusy`.
+    While another process holds it, waits for half a minute; then, or without ``wait`` at once,
+    raises :class:`StoreBusy`.
     """
     path = directory / ".lock"
     with ExitStack() as held:
         try:
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE)
             held.callback(os.close, lock)
-            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(lock, _PATIENCE if wait else 0.0)
         except BlockingIOError as error:
             raise StoreBusy(
-                f"another process changes the keys in {directory}", hint="try again"
+                f"another process holds {path}",
+                hint=f"try again; where it lasts, see who does: fuser {quoted(path)}",
             ) from error
         except OSError as error:
             raise unwritable(path, error) from error
@@ -179,11 +188,35 @@ def quoted(path: Path) -> str:
     return shlex.quote(str(path))
 
 
+def make_parents(path: Path) -> None:
+    """The directories above, where they are missing; not writable by others under any umask.
+
+    Raises :class:`OSError`.
+    """
+    missing = [parent for parent in path.parents if not parent.exists()]
+    for parent in reversed(missing):
+        parent.mkdir(exist_ok=True)
+        parent.chmod(parent.stat().st_mode & ~_NOT_WRITABLE)
+
+
+def _lock(descriptor: int, patience: float) -> None:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_LOCK_POLL)
+        else:
+            return
+
+
 def _read(path: Path, forbidden: int, remedy: str) -> bytes:
     try:
         real = path.resolve(strict=True)
         if not real.is_relative_to(path.parent.resolve()):
-            raise KeysUnavailable(
+            raise KeysExposed(
                 f"{path} is a link that leads out of its directory",
                 hint="put the file itself there",
             )
@@ -193,7 +226,7 @@ def _read(path: Path, forbidden: int, remedy: str) -> bytes:
         try:
             _check_file(path, os.fstat(descriptor), forbidden, remedy)
             with os.fdopen(descriptor, "rb", closefd=False) as file:
-                return file.read(_MAX_BYTES)
+                return file.read(MAX_BYTES)
         finally:
             os.close(descriptor)
     except OSError as error:
@@ -205,17 +238,17 @@ def _read(path: Path, forbidden: int, remedy: str) -> bytes:
 def _check_file(path: Path, info: os.stat_result, forbidden: int, remedy: str) -> None:
     if not stat.S_ISREG(info.st_mode):
         raise KeysUnavailable(f"{path} is not a plain file", hint="put a plain file there")
-    if info.st_size > _MAX_BYTES:
+    if info.st_size > MAX_BYTES:
         raise KeysUnavailable(f"{path} is too large for what it should hold", hint="restore it")
     _check_owner(path, info)
     if info.st_mode & forbidden:
         verb = "changed" if forbidden == _NOT_WRITABLE else "read or changed"
-        raise KeysUnavailable(f"{path} can be {verb} by others", hint=remedy)
+        raise KeysExposed(f"{path} can be {verb} by others", hint=remedy)
 
 
 def _check_owner(path: Path, info: os.stat_result) -> None:
     if info.st_uid not in (os.geteuid(), 0):
-        raise KeysUnavailable(
+        raise KeysExposed(
             f"{path} belongs to another user, who can change it",
             hint=f"run embedjwt as its owner, or: chown -R $(id -u) {quoted(path)}",
         )

@@ -60,7 +60,7 @@ def read_foreign(
     jwk = dict(public_jwk(public, _algorithm(path, public, alg)))
     if kid is not None:
         if not is_kid(kid):
-            raise _unusable("--kid must be 1 to 255 printable characters")
+            raise _unusable("--kid must be 1 to 255 printable characters", "see the tokens' header")
         jwk["kid"] = kid
     readable = bool(mode & (stat.S_IRGRP | stat.S_IROTH)) and private_key is not None
     return ForeignKey(jwk, readable, private_key)
@@ -75,7 +75,8 @@ def _private_key(path: Path, pem: bytes, passphrase: bytes | None) -> PrivateKey
     except (ValueError, TypeError, UnsupportedAlgorithm):
         # Without its cause: a parser's message may quote what it read.
         cause = "the passphrase is wrong, or it is damaged" if encrypted else "it is damaged"
-        raise _unusable(f"{path} holds no private key that can be read: {cause}") from None
+        hint = "check --passphrase-file" if encrypted else "export it again from where it is used"
+        raise _unusable(f"{path} holds no private key that can be read: {cause}", hint) from None
     if not isinstance(key, PrivateKey):
         raise _unusable(f"{path} holds a key of a kind that embedjwt does not sign with")
     return key
@@ -85,7 +86,8 @@ def _public_key(path: Path, pem: bytes) -> object:
     try:
         return load_pem_public_key(pem)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise _unusable(f"{path} holds no key in PEM") from None
+        hint = "of a certificate, take the key: openssl x509 -pubkey -noout -in FILE"
+        raise _unusable(f"{path} holds no key in PEM", hint) from None
 
 
 def _algorithm(path: Path, key: PublicKey, wanted: str | None) -> str:
@@ -102,7 +104,10 @@ def _algorithm(path: Path, key: PublicKey, wanted: str | None) -> str:
     else:
         possible = ("EdDSA",)
     if wanted is not None and wanted not in possible:
-        raise _unusable(f"{path} cannot sign {wanted}, only {' or '.join(possible)}")
+        offer = " or ".join(possible)
+        raise _unusable(
+            f"{path} cannot sign {wanted}, only {offer}", f"leave --alg out, or {offer}"
+        )
     return wanted or possible[0]
 
 

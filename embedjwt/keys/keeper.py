@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import structlog
 
-from embedjwt.errors import EmbedJWTError, StoreBusy
+from embedjwt.errors import EmbedJWTError, StoreBusy, StoreReadOnly
 from embedjwt.keys.keyring import KeyRing
-from embedjwt.keys.operations import Operator
+from embedjwt.keys.operations import Operator, record_transitions
 from embedjwt.keys.ring import KeyRecord, KeyState
 
 _log = structlog.get_logger("embedjwt.keys")
@@ -45,7 +45,9 @@ class Keeper:
         self._not_before = self._tidy_at = monotonic()
         self._failures = 0
         self._told: str | None = None
-        self._revision = keys.ring.revision
+        self._ring = keys.ring
+        self._busy_since: float | None = None
+        self._told_read_only = False
         self._stop = threading.Event()
         self._witness()
 
@@ -76,22 +78,36 @@ class Keeper:
         try:
             if self._operator.due(self._keys.ring, self._seen):
                 self._operator.advance(self._seen, wait=False)
-                self._look()
+                self._look(acted=True)
             if now >= self._tidy_at:
                 self._tidy_at = now + _TIDY_EVERY
                 self._operator.tidy()
-            self._failures = 0
-        except StoreBusy:
-            pass  # another process is at it
+            self._failures, self._busy_since = 0, None
+        except StoreBusy as error:
+            self._wait_for_others(now, error)
+        except StoreReadOnly as error:
+            # Another process rotates, or nobody; metrics and `check` tell of a rotation overdue.
+            self._not_before = now + _LONGEST_RETRY
+            if not self._told_read_only:
+                self._told_read_only = True
+                _log.info("keys_followed_only", detail=error.detail)
         except EmbedJWTError as error:
             wait = min(_RETRY_AFTER * 2**self._failures, _LONGEST_RETRY)
             self._not_before, self._failures = now + wait, self._failures + 1
             _log.warning("key_rotation_failed", detail=error.detail, hint=error.hint)
 
-    def _look(self) -> None:
+    def _wait_for_others(self, now: float, error: StoreBusy) -> None:
+        """Another process is at it; only where that lasts is something wrong."""
+        if self._busy_since is None:
+            self._busy_since = now
+        if now - self._busy_since > _RETRY_AFTER:
+            self._busy_since = now
+            _log.warning("key_store_busy", detail=error.detail, hint=error.hint)
+
+    def _look(self, *, acted: bool = False) -> None:
         self._keys.refresh()
         self._witness()
-        self._tell()
+        self._tell(acted=acted)
 
     def _seen(self, key: KeyRecord) -> float:
         now = self._monotonic()
@@ -104,7 +120,7 @@ class Keeper:
             for key in self._keys.ring.records
         }
 
-    def _tell(self) -> None:
+    def _tell(self, *, acted: bool) -> None:
         problem = self._keys.problem
         if problem != self._told:
             self._told = problem
@@ -112,11 +128,13 @@ class Keeper:
                 _log.info("key_store_recovered")
             else:
                 _log.error("key_store_problem", detail=problem)
-        ring = self._keys.ring
-        if ring.revision != self._revision:
-            self._revision = ring.revision
-            states = {key.kid: key.state for key in ring.published()}
-            _log.info("keys_followed", revision=ring.revision, published=states)
+        before, ring = self._ring, self._keys.ring
+        self._ring = ring
+        if ring.revision < before.revision:
+            _log.warning("key_store_went_back", revision=ring.revision, was=before.revision)
+        elif ring.revision > before.revision and not acted:
+            # Who acted may have had no log; here it is on record what was done, and by whom.
+            record_transitions(before, ring, observed=True)
 
     def _run_in_thread(self) -> None:
         threading.Thread(target=self._run, name="embedjwt-keys", daemon=True).start()

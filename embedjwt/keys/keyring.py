@@ -11,11 +11,14 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
-from embedjwt.errors import KeysUnavailable, RingDamaged
+from embedjwt.errors import KeysExposed, KeysUnavailable, RingDamaged
 from embedjwt.keys.document import entity_tag, jwk_set
 from embedjwt.keys.ring import Ring
 from embedjwt.keys.signer import SigningKey
 from embedjwt.keys.store import KeyStore
+
+_JUST_NOW = 2.0
+"""Seconds within which a keeper, which looks twice a second, has looked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,9 @@ class KeyRing:
 
     Raises :class:`KeysUnavailable` when made, where the store cannot be loaded whole. Afterwards a
     store that fails leaves the last good keys in use for ``propagation_delay`` seconds, and
-    :attr:`problem` says why. A ring that is there but damaged leaves them in use until it is
-    repaired, for no process can change anything from there.
+    :attr:`problem` says why. A ring that is found damaged right after it was read whole leaves them
+    in use until it is repaired, for nobody can change anything from there. A ring in which a key
+    signs again that this process knows as revoked is not followed.
     """
 
     def __init__(
@@ -67,8 +71,12 @@ class KeyRing:
         self._monotonic = monotonic
         self._longest = propagation_delay
         self._lock = threading.Lock()
+        self._loaded = LoadedKeys(Ring(()), {}, b"", "")
         self._problem: KeysUnavailable | None = None
+        self._revoked: set[str] = set()
+        self._holds_what_was_damaged = False
         self._version: Hashable = None
+        self._tried_at = self._now()
         while not self._begin():
             pass
 
@@ -80,7 +88,7 @@ class KeyRing:
         are about to sign with.
         """
         if self._is_old(self._read_at):
-            self.refresh()
+            self._look_again()
             if self._is_old(self._read_at):
                 raise self._too_old("published")
         return self._loaded
@@ -92,7 +100,7 @@ class KeyRing:
         so long that others may have retired it.
         """
         if self._is_old(self._usable_at):
-            self.refresh()
+            self._look_again()
             if self._is_old(self._usable_at):
                 raise self._too_old("used to sign")
         loaded = self._loaded
@@ -117,6 +125,11 @@ class KeyRing:
         """What is wrong with the store at present; for the operator, it names paths."""
         return None if self._problem is None else self._problem.diagnostics()
 
+    def check(self) -> None:
+        """Raises what :attr:`problem` tells of."""
+        if self._problem is not None:
+            raise self._problem
+
     def refresh(self) -> None:
         """Look at the store, and take up what changed. Cheap where nothing did; never raises."""
         if not self._lock.acquire(blocking=False):
@@ -124,6 +137,7 @@ class KeyRing:
         try:
             self._problem = self._follow()
         finally:
+            self._tried_at = self._now()
             self._lock.release()
 
     def after_fork(self) -> None:
@@ -134,38 +148,61 @@ class KeyRing:
         """Load all, or raise; false where the store changed meanwhile."""
         self._read_at = self._usable_at = self._now()
         self._version = self._store.version()
-        ring = self._store.ring()
         try:
-            self._loaded = _loaded(ring, self._signing(ring))
-            self._check(ring)
+            self._take(self._store.ring(), self._read_at, first=True)
         except KeysUnavailable:
             if self._store.version() == self._version:
                 raise
             return False
+        try:
+            self._check(self._loaded.ring)
+        except KeysExposed:
+            raise
+        except KeysUnavailable as error:
+            # It is not needed yet: with it alone missing, a restart must not become an outage.
+            self._problem, self._version = error, None
         return True
+
+    def _look_again(self) -> None:
+        """For a request, where nobody else has looked: its thread would wait for a dead store."""
+        if self._tried_at.until(self._now()) > _JUST_NOW:
+            self.refresh()
 
     def _follow(self) -> KeysUnavailable | None:
         asked_at = self._now()  # before looking: it was not older than this
         try:
             version = self._store.version()
-            if version == self._version:
+            if version != self._version:
+                self._version = None
+                self._take(self._store.ring(), asked_at)
+                self._check(self._loaded.ring)
+            else:
                 self._read_at = self._usable_at = asked_at
-                return None
-            self._take(self._store.ring(), asked_at)
         except RingDamaged as error:
-            self._read_at = asked_at
-            if self._may_sign(self._loaded):
-                self._usable_at = asked_at
+            self._hold_on(asked_at)
             return error
         except KeysUnavailable as error:
+            self._holds_what_was_damaged = False
             return error
+        self._holds_what_was_damaged = False
         self._version = version
         return None
 
-    def _take(self, ring: Ring, asked_at: _Moment) -> None:
+    def _hold_on(self, asked_at: _Moment) -> None:
+        """Only who looked just before the damage can know that it holds what was damaged."""
+        if self._holds_what_was_damaged or self._read_at.until(asked_at) <= _JUST_NOW:
+            self._holds_what_was_damaged = True
+            self._read_at = asked_at
+            if self._may_sign(self._loaded):
+                self._usable_at = asked_at
+
+    def _take(self, ring: Ring, asked_at: _Moment, *, first: bool = False) -> None:
+        self._refuse_to_go_back(ring)
         try:
             signing = self._signing(ring)
         except KeysUnavailable:
+            if first:
+                raise
             published = {key.kid for key in ring.published()}
             held = {kid: key for kid, key in self._loaded.signing.items() if kid in published}
             self._loaded, self._read_at = _loaded(ring, held), asked_at
@@ -173,7 +210,25 @@ class KeyRing:
         # In one piece: between two there could be a moment without a key that signs.
         self._loaded = _loaded(ring, signing)
         self._read_at = self._usable_at = asked_at
-        self._check(ring)
+
+    def _refuse_to_go_back(self, ring: Ring) -> None:
+        """A store that was restored from a backup may lack a revocation, or a key in use."""
+        again = [key.kid for key in ring.published() if key.kid in self._revoked]
+        if again:
+            raise _went_back(
+                f"{again[0]} was revoked",
+                f"embedjwt keys revoke {again[0]} --reason 'revoked before the restore'",
+            )
+        known = {key.kid for key in ring.records}
+        held = self._loaded.ring.in_state("active", "retiring")
+        lost = [key.kid for key in held if key.kid not in known]
+        if lost:
+            raise _went_back(
+                f"{lost[0]} was there, whose tokens are alive",
+                "bring the newest keys back, or restart embedjwt to accept these; give jwk_set_url "
+                "a new query string then",
+            )
+        self._revoked |= {key.kid for key in ring.in_state("revoked")}
 
     def _may_sign(self, loaded: LoadedKeys) -> SigningKey | None:
         record = loaded.ring.signs(self._algorithm)
@@ -185,7 +240,16 @@ class KeyRing:
     def _check(self, ring: Ring) -> None:
         """What is not needed yet must be found out before it is."""
         for key in ring.in_state("next"):
-            self._store.signing_key(key)
+            try:
+                self._store.signing_key(key)
+            except KeysExposed:
+                raise
+            except KeysUnavailable as error:
+                raise KeysUnavailable(
+                    f"a key that waits cannot be used: {error.detail}",
+                    hint=f"{error.hint}; or replace it: "
+                    f"embedjwt keys revoke {key.kid} --reason lost",
+                ) from error
         self._store.settle(ring)
 
     def _now(self) -> _Moment:
@@ -201,6 +265,12 @@ class KeyRing:
             hint=f"longer than [keys] propagation_delay, {self._longest} s{problem}",
             code="keys_stale",
         )
+
+
+def _went_back(to: str, hint: str) -> KeysUnavailable:
+    return KeysUnavailable(
+        f"the key store has gone back to before {to}", hint=hint, code="keys_went_back"
+    )
 
 
 def _loaded(ring: Ring, signing: Mapping[str, SigningKey]) -> LoadedKeys:

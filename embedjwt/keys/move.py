@@ -7,6 +7,9 @@ from embedjwt.keys.custody.pem import MAY_SIGN, PemFiles
 from embedjwt.keys.directory import DirectoryKeyStore
 from embedjwt.keys.operations import Operator
 from embedjwt.keys.ring import Ring
+from embedjwt.keys.timing import Timing
+
+_LONGEST_GRACE = 3600
 
 
 def move_ring(source: DirectoryKeyStore, target: Operator) -> Ring:
@@ -28,7 +31,8 @@ def move_ring(source: DirectoryKeyStore, target: Operator) -> Ring:
             if change.ring is not None and not _same_keys(change.ring, held.ring):
                 raise KeysUnavailable(
                     f"{target.store.location} already holds other keys, and they are kept",
-                    hint="`embedjwt keys list` shows them",
+                    hint="`embedjwt keys list` shows them; if no Grafana knows them yet, empty the "
+                    "tables embedjwt_key_ring and embedjwt_private_key, and run this again",
                     code="keys_exist",
                 )
             moved = change.ring
@@ -36,8 +40,19 @@ def move_ring(source: DirectoryKeyStore, target: Operator) -> Ring:
                 for key in held.ring.in_state(*MAY_SIGN):
                     change.custody.adopt(files.private_key(key), key.jwk)
                 moved = target.commit(change, held.ring)
-        source.move_to(target.store.location)
+        source.move_to(target.store.location, int(target.clock()) + grace(target.timing))
     return moved
+
+
+def grace(timing: Timing) -> int:
+    """Seconds for which processes may go on with the directory after its keys have moved.
+
+    A key that the other store makes after the move signs there after the second hand-over, and all
+    that still publish without it must have ended long enough before.
+    """
+    if timing.rotate_every == 0:
+        return _LONGEST_GRACE
+    return min(_LONGEST_GRACE, timing.rotate_every)
 
 
 def _same_keys(one: Ring, other: Ring) -> bool:

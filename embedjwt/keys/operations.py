@@ -6,8 +6,10 @@ them at once: one acts, the others see what it did.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+
+import structlog
 
 from embedjwt import audit
 from embedjwt.errors import KeysUnavailable, TransitionRefused
@@ -18,8 +20,9 @@ from embedjwt.keys.schedule import Seen, Step, next_step, trust_the_clock
 from embedjwt.keys.signer import PrivateKey
 from embedjwt.keys.store import Change, Custody, KeyStore
 from embedjwt.keys.timing import Timing
+from embedjwt.times import moment
 
-_MOST_STEPS = 100
+_log = structlog.get_logger("embedjwt.keys")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,31 +81,46 @@ class Operator:
         """
         with self.store.changing() as change:
             ring = self._without_dead(_held(change, self.store))
-            if not any(key.alg == self.algorithm for key in ring.in_state("next")):
+            mine = [key for key in ring.in_state("next") if key.alg == self.algorithm]
+            if not any(_can_sign(key, change.custody) for key in mine):
                 ring = self.commit(change, self._prepared(ring, change))
-            key = self._successor(ring, change.custody, self.algorithm)
-            if key is None:
+                ready = moment(ring.records[-1].may_sign_from(self.timing))
+                raise TransitionRefused(
+                    f"a new {self.algorithm} key was published; it may sign from {ready} UTC",
+                    hint="run this again then: until then a Grafana may have a key set without it",
+                    code="key_too_young",
+                )
+            heir = self._successor(
+                ring, change.custody, [key for key in ring.in_state("next") if key not in mine]
+            )
+            if heir is None:
                 raise _nothing_waits()
-            ring = transitions.activate(ring, key.kid, self.clock(), self.timing)
+            ring = transitions.activate(ring, heir.kid, self.clock(), self.timing)
             return self.commit(change, self._with_next(ring, change))
 
-    def revoke(self, kid: str, *, reason: str) -> Ring:
-        """Take a key out of use and out of the published set at once; a next one takes over.
+    def revoke(self, *kids: str, reason: str) -> Ring:
+        """Take keys out of use and out of the published set at once; a next one takes over.
 
-        Where none waits, a new one signs at once, whoever knows it.
+        Where none waits that is not revoked too, a new one signs at once, whoever knows it. A
+        reserve that cannot be made does not keep a key from being revoked: the ring then has none.
         """
         with self.store.changing() as change:
             ring = _held(change, self.store)
-            key = ring.find(kid)
             now = self.clock()
-            if key.state == "active":
-                heir = self._successor(ring, change.custody)
+            keys = [ring.find(kid) for kid in kids]
+            if any(key.state == "active" for key in keys):
+                heir = self._successor(ring, change.custody, without=keys)
                 if heir is None:
                     ring = self._prepared(ring, change)
                     heir = ring.records[-1]
                 ring = transitions.activate(ring, heir.kid, now, self.timing, force=True)
-            ring = transitions.revoke(ring, key.kid, now, reason)
-            return self.commit(change, self._with_next(ring, change))
+            for key in keys:
+                ring = transitions.revoke(ring, key.kid, now, reason)
+            try:
+                ring = self._with_next(ring, change)
+            except KeysUnavailable as error:
+                _log.warning("key_reserve_failed", detail=error.detail, hint=error.hint)
+            return self.commit(change, ring)
 
     def adopt(self, private_key: PrivateKey, jwk: Jwk) -> Ring:
         """Let a key sign that verifiers know already, from another program; makes a ring if none.
@@ -127,11 +145,14 @@ class Operator:
             )
 
     def advance(self, seen: Seen = trust_the_clock, *, wait: bool = True) -> list[Step]:
-        """Do what the schedule asks for now; returns what was done."""
+        """Do what the schedule asks for now; returns what was done.
+
+        Waiting keys whose private halves cannot be used count as if they were not there.
+        """
         with self.store.changing(wait=wait) as change:
             ring = _held(change, self.store)
             steps: list[Step] = []
-            while (step := self._due(ring, seen)) and len(steps) < _MOST_STEPS:
+            while step := self._due(self._usable(ring, change), seen):
                 ring, done = self._done(ring, step, change)
                 steps.append(done)
             if steps:
@@ -157,7 +178,6 @@ class Operator:
             ring = self._prepared(ring, change)
             return ring, Step(step.action, step.alg, ring.records[-1].kid, step.at)
         if step.action == "activate":
-            change.custody.signing_key(ring.find(step.kid))
             return transitions.activate(ring, step.kid, self.clock(), self.timing), step
         return transitions.remove(ring, step.kid, self.clock(), self.timing), step
 
@@ -172,19 +192,32 @@ class Operator:
         return self._prepared(ring, change)
 
     def _without_dead(self, ring: Ring) -> Ring:
+        """The ring without keys that nothing needs any more."""
         now = self.clock()
-        for key in ring.in_state("retiring"):
-            if ring.moment(now) >= key.may_leave_from(self.timing):
+        active = ring.signs(self.algorithm)
+        settled = active is not None and active.alg == self.algorithm
+        for key in ring.in_state("retiring", "next"):
+            over = key.alg != self.algorithm and settled and key.may_sign_from(self.timing)
+            ends = key.may_leave_from(self.timing) if key.state == "retiring" else over
+            if ends and ring.moment(now) >= ends:
                 ring = transitions.remove(ring, key.kid, now, self.timing)
         return ring
 
-    def _successor(self, ring: Ring, custody: Custody, only: str | None = None) -> KeyRecord | None:
+    def _usable(self, ring: Ring, change: Change) -> Ring:
+        """The ring without those next keys that would be of no use."""
+        custody = change.custody
+        return replace(
+            ring,
+            records=tuple(
+                key for key in ring.records if key.state != "next" or _can_sign(key, custody)
+            ),
+        )
+
+    def _successor(
+        self, ring: Ring, custody: Custody, without: Collection[KeyRecord] = ()
+    ) -> KeyRecord | None:
         def usable(key: KeyRecord) -> bool:
-            try:
-                custody.signing_key(key)
-            except KeysUnavailable:
-                return False
-            return only in (None, key.alg)
+            return key not in without and _can_sign(key, custody)
 
         return successor(ring, self.clock(), self.timing, self.algorithm, usable)
 
@@ -192,25 +225,36 @@ class Operator:
         """Replace the ring that is held, and leave a trail of it."""
         before = change.ring or Ring(())
         try:
-            return change.commit(ring)
+            return change.commit(replace(ring, changed_by=self.actor))
         finally:
             # Also where what follows the ring failed: it is changed then.
-            self._record(before, change.ring or before)
+            record_transitions(before, change.ring or before)
 
-    def _record(self, before: Ring, after: Ring) -> None:
-        states = {key.kid: key.state for key in before.records}
-        for key in after.records:
-            if states.get(key.kid) != key.state:
-                audit.record(
-                    "key_transition",
-                    actor=self.actor,
-                    kid=key.kid,
-                    alg=key.alg,
-                    before=states.get(key.kid),
-                    after=key.state,
-                    revision=after.revision,
-                    reason=key.reason,
-                )
+
+def record_transitions(before: Ring, after: Ring, **facts: object) -> None:
+    """An audit event for each key whose state differs; ``facts`` go with each of them."""
+    states = {key.kid: key.state for key in before.records}
+    for key in after.records:
+        if states.get(key.kid) != key.state:
+            audit.record(
+                "key_transition",
+                actor=after.changed_by,
+                kid=key.kid,
+                alg=key.alg,
+                before=states.get(key.kid),
+                after=key.state,
+                revision=after.revision,
+                reason=key.reason,
+                **facts,
+            )
+
+
+def _can_sign(key: KeyRecord, custody: Custody) -> bool:
+    try:
+        custody.signing_key(key)
+    except KeysUnavailable:
+        return False
+    return True
 
 
 def _held(change: Change, store: KeyStore) -> Ring:

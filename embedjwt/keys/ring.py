@@ -25,16 +25,19 @@ MAX_NEXT = 4
 """Keys that wait at once; each makes the published set larger for every Grafana."""
 
 _KEPT_REMOVED = 20
-_KEPT_REVOKED = 500
+_KEPT_REVOKED = 300
+_LONGEST_REASON = 500
+_SHORTEST_PREFIX = 4
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
     """One key: its public half, its state, and the absolute times (Unix seconds) of its life.
 
-    ``activates_at``: signs from then on, and for a ``next`` key not before; ``retires_at``: signs
-    until then; ``removes_at``: leaves the published set. Times that lie ahead are a plan, except
-    ``removes_at`` of a ``retiring`` key, which is a promise. ``None`` where nothing is planned.
+    ``activates_at``: signs from then on; ``retires_at``: signs until then; ``removes_at``: leaves
+    the published set. Times that lie ahead are a plan, except two that are promises: ``next`` keys
+    do not sign before ``activates_at``, ``retiring`` ones do not leave before ``removes_at``.
+    ``None`` where nothing is planned.
     ``imported``: made elsewhere, and may have a ``kid`` that is no thumbprint.
     """
 
@@ -56,8 +59,11 @@ class KeyRecord:
         return self.imported and self.state == "retiring" and self.retires_at == self.published_at
 
     def may_sign_from(self, timing: Timing) -> int:
-        """When every verifier must know a ``next`` key."""
-        return (self.published_at or 0) + timing.known_everywhere
+        """When every verifier must know a ``next`` key; never before what was promised.
+
+        A shorter ``verifier_cache_ttl`` does not empty the caches that were filled before it.
+        """
+        return max(self.activates_at or 0, (self.published_at or 0) + timing.known_everywhere)
 
     def may_leave_from(self, timing: Timing) -> int:
         """When the last token of a ``retiring`` key is dead; never before what was promised."""
@@ -68,12 +74,14 @@ class KeyRecord:
 class Ring:
     """All keys that are or were, oldest first; at most one is active per algorithm.
 
-    ``revision`` counts the changes, ``revocations`` the keys ever revoked.
+    ``revision`` counts the changes, ``revocations`` the keys ever revoked; ``changed_by`` names who
+    made the last change.
     """
 
     records: tuple[KeyRecord, ...]
     revision: int = 1
     revocations: int = 0
+    changed_by: str = ""
 
     def active(self, alg: str) -> KeyRecord | None:
         """The key that signs with this algorithm."""
@@ -102,13 +110,17 @@ class Ring:
         Raises :class:`TransitionRefused` where there is none, or more than one.
         """
         found = [key for key in self.records if key.kid == kid]
-        found = found or [key for key in self.records if len(kid) >= 4 and key.kid.startswith(kid)]
-        if len(found) != 1:
-            what = "several keys have a kid that begins with" if found else "no key has the kid"
-            raise TransitionRefused(
-                f"{what} {kid!r}", hint="`embedjwt keys list` shows them", code="no_such_key"
-            )
-        return found[0]
+        found = found or [key for key in self.records if kid and key.kid.startswith(kid)]
+        if len(found) == 1 and (len(kid) >= _SHORTEST_PREFIX or found[0].kid == kid):
+            return found[0]
+        what = (
+            "several keys have a kid that begins with" if len(found) > 1 else "no key has the kid"
+        )
+        if len(found) == 1:
+            what = f"give at least {_SHORTEST_PREFIX} characters of a kid, not"
+        raise TransitionRefused(
+            f"{what} {kid!r}", hint="`embedjwt keys list` shows them", code="no_such_key"
+        )
 
     def moment(self, now: float) -> int:
         """``now``, or the newest moment that the ring knows where the clock is behind it."""
@@ -199,6 +211,12 @@ def revoke(ring: Ring, kid: str, now: float, reason: str) -> Ring:
     Where it signs, make another active first; :func:`successor` finds it.
     """
     key, at = ring.find(kid), ring.moment(now)
+    if not is_reason(reason):
+        raise TransitionRefused(
+            f"the reason must be 1 to {_LONGEST_REASON} printable characters in one line",
+            hint="nothing was changed",
+            code="reason_invalid",
+        )
     if key.state == "revoked":
         raise TransitionRefused(
             f"{key.kid} is revoked already", hint="nothing was changed", code="key_state"
@@ -217,14 +235,14 @@ def revoke(ring: Ring, kid: str, now: float, reason: str) -> Ring:
 
 def adopt_active(ring: Ring, jwk: Jwk, now: float, timing: Timing) -> Ring:
     """Let a key sign at once that verifiers know from elsewhere."""
-    _refuse_known(ring, jwk)
+    refuse_known(ring, jwk)
     ring = activate(prepare(ring, jwk, now, timing), jwk["kid"], now, timing, force=True)
     return _with(ring, replace(ring.find(jwk["kid"]), imported=True))
 
 
 def adopt_retiring(ring: Ring, jwk: Jwk, now: float, timing: Timing, *, signs_until: int) -> Ring:
     """Publish a key with which another program signs, until ``signs_until``; it leaves after."""
-    _refuse_known(ring, jwk)
+    refuse_known(ring, jwk)
     at = ring.moment(now)
     until = max(at, signs_until)
     record = KeyRecord(
@@ -249,11 +267,13 @@ def successor(
     )
 
 
-def _retired(key: KeyRecord, at: int, timing: Timing) -> KeyRecord:
-    return replace(key, state="retiring", retires_at=at, removes_at=at + timing.overlap)
+def is_reason(text: str) -> bool:
+    """Whether it can be kept in the ring and shown on a terminal as it is."""
+    return len(text.strip()) > 0 and len(text) <= _LONGEST_REASON and text.isprintable()
 
 
-def _refuse_known(ring: Ring, jwk: Jwk) -> None:
+def refuse_known(ring: Ring, jwk: Jwk) -> None:
+    """Raises :class:`TransitionRefused` where the ring has, or had, this key or its name."""
     material = _material(jwk)
     known = [key for key in ring.records if key.kid == jwk["kid"] or _material(key.jwk) == material]
     if known:
@@ -262,6 +282,10 @@ def _refuse_known(ring: Ring, jwk: Jwk) -> None:
             hint="a key is used once; nothing was changed",
             code="key_known",
         )
+
+
+def _retired(key: KeyRecord, at: int, timing: Timing) -> KeyRecord:
+    return replace(key, state="retiring", retires_at=at, removes_at=at + timing.overlap)
 
 
 def _material(jwk: Jwk) -> tuple[tuple[str, str], ...]:

@@ -50,9 +50,14 @@ def next_step(
     rotation need not wait either. With ``rotate_every = 0`` only dead keys are removed.
     """
     at = ring.moment(now)
+
+    def is_ready(key: KeyRecord) -> bool:
+        ready = key.may_sign_from(timing)
+        return at >= ready and seen(key) >= ready - (key.published_at or 0)
+
     for key in ring.in_state("retiring"):
-        leaves = key.may_leave_from(timing)
-        if at >= leaves and seen(key) >= leaves - (key.retires_at or 0):
+        # Not for as long as another program signs with it: services restart within weeks.
+        if at >= key.may_leave_from(timing) and seen(key) >= timing.overlap:
             return Step("remove", key.alg, key.kid, at)
     if timing.rotate_every == 0:
         return None
@@ -60,14 +65,12 @@ def next_step(
     waiting = [key for key in ring.in_state("next") if key.alg == algorithm]
     if active is not None and active.alg == algorithm:
         for key in ring.in_state("next"):
-            if key.alg != algorithm:  # left over from a change of algorithm; it never signed
+            # Left over from a change of algorithm; it never signed. Not before it is ready, for
+            # another process may still be set to its algorithm, and have just made it.
+            if key.alg != algorithm and is_ready(key):
                 return Step("remove", key.alg, key.kid, at)
     handover = _handover(active, algorithm, timing)
-    aged = [
-        key
-        for key in waiting
-        if at >= key.may_sign_from(timing) and seen(key) >= timing.known_everywhere
-    ]
+    aged = [key for key in waiting if is_ready(key)]
     if at >= handover and len(aged) >= 2:
         return Step("activate", algorithm, aged[0].kid, at)
     wanted = 2 if at >= handover - timing.lead else 1

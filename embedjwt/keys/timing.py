@@ -15,7 +15,9 @@ CLOCK_SKEW = 60
 MAX_TOKEN_LIFE = 3600
 """Seconds no token outlives, whatever the settings say or said when it was issued."""
 
-_JWKS_MAX_AGE = 300
+JWKS_MAX_AGE = 300
+"""Seconds that ``Cache-Control`` allows caches on the way to keep the published set."""
+
 _LEAD_SLACK = 60
 
 
@@ -30,19 +32,12 @@ class Timing:
     clock_skew: int = CLOCK_SKEW
 
     @property
-    def jwks_max_age(self) -> int:
-        """What ``Cache-Control`` allows caches on the way to keep the published set."""
-        return min(_JWKS_MAX_AGE, self.verifier_cache_ttl)
-
-    @property
     def known_everywhere(self) -> int:
         """From a key's publication until no verifier can hold a set without it.
 
         P until every process publishes it, H + V until every older answer is gone, S for clocks.
         """
-        return (
-            self.propagation_delay + self.jwks_max_age + self.verifier_cache_ttl + self.clock_skew
-        )
+        return self.propagation_delay + JWKS_MAX_AGE + self.verifier_cache_ttl + self.clock_skew
 
     @property
     def overlap(self) -> int:
@@ -74,7 +69,7 @@ class Timing:
         return (
             f"{self.rotate_every} s is too short: a new key must be published for "
             f"{self.known_everywhere} s (propagation_delay {self.propagation_delay} + caches on "
-            f"the way {self.jwks_max_age} + verifier_cache_ttl {self.verifier_cache_ttl} + clock "
+            f"the way {JWKS_MAX_AGE} + verifier_cache_ttl {self.verifier_cache_ttl} + clock "
             f"skew {self.clock_skew}) before it may sign, is prepared {_LEAD_SLACK} s earlier, and "
             f"its predecessor's last token lives {self.token_ttl} s (ttl) + {self.clock_skew} + "
             f"{self.propagation_delay} s more: {self.shortest_rotation} s"

@@ -10,26 +10,28 @@ import json
 
 from flask import Flask, Response, request
 
+from embedjwt.keys.timing import JWKS_MAX_AGE
 from embedjwt.service import Service
 from embedjwt.web.problems import JWKS_PATH
+
+_CACHING = f"public, max-age={JWKS_MAX_AGE}"
 
 
 def install(app: Flask, service: Service) -> None:
     """Adds the two well-known documents."""
-    caching = f"public, max-age={service.operator.timing.jwks_max_age}"
 
     @app.get(JWKS_PATH)
     def jwks() -> Response:
         keys = service.keys.current  # body and tag of one moment
         answer = Response(keys.jwks, content_type="application/jwk-set+json")
-        answer.headers["Cache-Control"] = caching
+        answer.headers["Cache-Control"] = _CACHING
         answer.set_etag(keys.etag)
         return answer.make_conditional(request)  # type: ignore[return-value]  # a Response again
 
     @app.get("/.well-known/openid-configuration")
     def openid_configuration() -> Response:
         answer = Response(json.dumps(_metadata(service)), mimetype="application/json")
-        answer.headers["Cache-Control"] = caching
+        answer.headers["Cache-Control"] = _CACHING
         return answer
 
 

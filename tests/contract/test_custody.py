@@ -10,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from unittest.mock import Mock
+from unittest.mock import DEFAULT, Mock
 
 import jwt
 import pytest
+from store_kit import open_store
 
 from embedjwt.config import Settings
 from embedjwt.errors import KeysUnavailable
@@ -23,7 +24,7 @@ from embedjwt.keys.directory import DirectoryKeyStore
 from embedjwt.keys.jwk import Jwk, public_jwk, thumbprint
 from embedjwt.keys.operations import Operator
 from embedjwt.keys.ring import KeyRecord, KeyState, Ring
-from embedjwt.keys.signer import generate
+from embedjwt.keys.signer import PrivateKey, generate
 from embedjwt.keys.store import Custody
 from embedjwt.keys.timing import Timing
 from softhsm import SoftHsm, softhsm_fixture  # noqa: F401
@@ -114,6 +115,29 @@ class Token:
         return lambda: {"ca", f"embedjwt {elsewhere}"} <= set(self.hsm.private_keys())
 
 
+def a_key(*, dashed: bool) -> PrivateKey:
+    """One key in 64 has a name that begins with a dash."""
+    keys = iter(lambda: generate("ES256"), None)
+    return next(
+        key
+        for key in keys
+        if public_jwk(key.public_key(), "ES256")["kid"].startswith("-") == dashed
+    )
+
+
+@pytest.mark.parametrize("kind", ["directory", "database"])
+def test_a_name_that_looks_like_an_option_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    unfit, fit = a_key(dashed=True), a_key(dashed=False)
+    monkeypatch.setattr("embedjwt.keys.custody.pair.generate", Mock(side_effect=[unfit, fit]))
+    place = str(tmp_path / "jwks") if kind == "directory" else f"sqlite:///{tmp_path}/keys.db"
+    with open_store(place).changing() as change:
+        jwk = change.custody.create("ES256")
+        assert jwk == public_jwk(fit.public_key(), "ES256")
+        assert signs(change.custody, jwk)
+
+
 class CustodyContract:
     @pytest.fixture
     def custody(self, place: Place) -> Custody:
@@ -189,6 +213,23 @@ class TestPemFiles(CustodyContract):
         path.mkdir(mode=0o700)
         return Directory(path)
 
+    @pytest.mark.parametrize("state", ["next", "active"])
+    def test_a_ring_of_other_keys_destroys_none(
+        self, place: Directory, custody: Custody, state: KeyState
+    ) -> None:
+        ended, kept, newer = (custody.create("ES256") for _ in range(3))
+        half_written = place.path / f".ring.json.{'0' * 16}.tmp"
+        half_written.touch()
+        lost = public_jwk(generate("ES256").public_key(), "ES256")
+        old = Ring((record(ended, "retiring"), record(kept, "active"), record(lost, state)))
+        custody.prune(old)
+        assert place.names() == {ended["kid"], kept["kid"], newer["kid"]}
+        assert not half_written.exists()
+        custody.prune(Ring(old.records[:2]))
+        assert place.names() == {kept["kid"]}
+        custody.prune(Ring(()))
+        assert place.names() == set()
+
 
 class TestPkcs11(CustodyContract):
     @pytest.fixture(params=["ES256", "ES384", "RS256", "PS256"])
@@ -205,8 +246,9 @@ class TestPkcs11(CustodyContract):
         jwk = custody.create("ES256")
         key = custody.signing_key(record(jwk))
         custody.prune(Ring((record(jwk, "revoked"),)))
-        with pytest.raises(KeysUnavailable, match="holds no private key"):
+        with pytest.raises(KeysUnavailable, match="cannot sign at the moment") as refused:
             key.sign({"sub": "ada"})
+        assert "holds no private key" in refused.value.hint
 
     @pytest.mark.parametrize("adopted", [False, True], ids=["made", "adopted"])
     def test_no_private_half_leaves_the_token(
@@ -264,6 +306,18 @@ class TestPkcs11(CustodyContract):
         jwk = custody.create("ES256")
         custody.prune(Ring((record(jwk),)))
         assert set(softhsm.private_keys()) == left | {f"embedjwt {jwk['kid']}"}
+
+    def test_a_name_that_looks_like_an_option_is_not_used(
+        self, softhsm: SoftHsm, custody: Custody, alg: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        unfit = {**public_jwk(generate(alg).public_key(), alg), "kid": f"-{'A' * 42}"}
+        made = Mock(side_effect=[unfit, unfit, DEFAULT], wraps=public_jwk)
+        monkeypatch.setattr("embedjwt.keys.custody.pkcs11.public_jwk", made)
+        jwk = custody.create(alg)
+        assert made.call_count == 3
+        assert len(list(softhsm.open().get_objects())) == 1
+        assert set(softhsm.private_keys()) == {f"embedjwt {jwk['kid']}"}
+        assert signs(custody, jwk)
 
     def test_eddsa_is_refused(self, custody: Custody) -> None:
         private_key = generate("EdDSA")
@@ -350,9 +404,12 @@ class TestPkcs11(CustodyContract):
         (tmp_path / "tokens").mkdir()
         softhsm.restart()
         for _ in range(2):
-            with pytest.raises(KeysUnavailable, match="no HSM tokens have the label") as refused:
+            with pytest.raises(KeysUnavailable) as refused:
                 key.sign({})
             assert refused.value.code == "hsm_unavailable"
+            assert refused.value.detail == "the key cannot sign at the moment"  # for strangers
+            assert f"no HSM tokens have the label {softhsm.label!r}" in refused.value.hint
+            assert "found: none" in refused.value.hint
         (tmp_path / "tokens").rmdir()
         (tmp_path / "unplugged").rename(tmp_path / "tokens")
         assert jwt.decode(key.sign({}), jwt.PyJWK(dict(jwk)), algorithms=["ES256"]) == {}

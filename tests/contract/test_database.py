@@ -95,6 +95,21 @@ class TestPostgreSQL:
         )
         assert kept == [(1,)]
 
+    @pytest.mark.parametrize(
+        ("configured", "used"),
+        [("off", "on"), ("local", "on"), ("remote_write", "on"), ("remote_apply", "remote_apply")],
+    )
+    def test_a_commit_outlives_a_crash_of_the_server(
+        self, postgres: PostgresServer, configured: str, used: str
+    ) -> None:
+        url = postgres.database()
+        name = url.rpartition("/")[2]
+        postgres.sql(f"ALTER DATABASE {name} SET synchronous_commit = {configured}")
+        with Database(url).exclusive("test") as held:
+            for _ in range(2):
+                assert held.connection.scalar(text("SHOW synchronous_commit")) == used
+                held.commit()
+
     def test_nothing_is_left_on_a_connection(self, postgres: PostgresServer) -> None:
         """A pooler such as PgBouncer gives it to others after each transaction."""
         database = Database(postgres.database())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -28,7 +29,9 @@ from store_kit import (
 
 from embedjwt.database import MIGRATIONS, Database, Migration
 from embedjwt.errors import KeysUnavailable, RingDamaged, StoreBusy
+from embedjwt.keys import ring as transitions
 from embedjwt.keys.database import DatabaseKeyStore
+from embedjwt.keys.document import to_json
 from embedjwt.keys.jwk import public_jwk
 from embedjwt.keys.ring import Ring, new_ring
 from embedjwt.keys.signer import generate
@@ -108,28 +111,65 @@ class TestEncryption:
 
     def test_a_key_is_replaced_without_a_gap(self, place: str, store: DatabaseKeyStore) -> None:
         ring = store.ring()
-        for keys, outdated in (((NEW, OLD), 0), ((OLD, NEW), 2)):
-            assert store_at(place, *keys).outdated() == outdated
+        seen = store.version()
+
+        def check(*keys: str) -> None:
+            assert store_at(place, *keys).ring() == ring
             for record in ring.records:
                 check_signs(store_at(place, *keys), record)
+
+        for keys, outdated in (((OLD,), 0), ((NEW, OLD), 0), ((OLD, NEW), 3)):
+            assert store_at(place, *keys).outdated() == outdated
+            check(*keys)
         both = store_at(place, OLD, NEW)
         assert len(both.concerns()) == 1
-        assert (both.rewrap(), both.rewrap(), both.outdated()) == (2, 0, 0)
+        assert (both.rewrap(), both.rewrap(), both.outdated()) == (3, 0, 0)
         assert both.concerns() == []
+        assert both.version() != seen
+        for keys in ((NEW, OLD), (OLD, NEW), (NEW,)):
+            check(*keys)
         for record in ring.records:
-            check_signs(store_at(place, NEW), record)
-            with refused("encryption_keys_file"):
+            with refused("encryption_keys_file", code="encryption_key_missing"):
                 store.signing_key(record)
+        with refused("encryption_keys_file", code="encryption_key_missing"):
+            store.ring()
 
     def test_a_service_does_it_by_itself(self, place: str, store: DatabaseKeyStore) -> None:
+        ring = store.ring()
         operator(store_at(place, OLD, NEW)).tidy()
-        check_signs(store_at(place, NEW), store.ring().records[0])
+        assert store_at(place, NEW).ring() == ring
+        check_signs(store_at(place, NEW), ring.records[0])
+
+    def test_a_change_on_the_way_renews_the_ring(self, place: str, store: DatabaseKeyStore) -> None:
+        operator(store_at(place, OLD, NEW)).prepare()
+        assert (store_at(place, OLD, NEW).outdated(), store_at(place, NEW, OLD).outdated()) == (
+            2,
+            2,
+        )
+        assert operator(store_at(place, NEW, OLD)).prepare().revision == 3
+        assert store_at(place, OLD, NEW).rewrap() == 4
+
+    @pytest.mark.parametrize("wrapped", ["ü", "", "gAAAA", "\U0001f511" * 99])
+    def test_a_row_that_is_no_ciphertext(
+        self, place: str, store: DatabaseKeyStore, wrapped: str
+    ) -> None:
+        change_by_hand(place, f"UPDATE embedjwt_private_key SET wrapped = '{wrapped}'")
+        record = store.ring().records[0]
+        with refused("or the row is damaged", record.kid, code="encryption_key_missing"):
+            store.signing_key(record)
+        assert store.outdated() == 2
+        with refused("or the row is damaged", code="encryption_key_missing"):
+            store.rewrap()
 
     def test_what_cannot_be_opened_is_left_alone(self, place: str, store: DatabaseKeyStore) -> None:
-        before = rows(place, "SELECT * FROM embedjwt_private_key ORDER BY kid")
+        everything = (
+            "SELECT kid, wrapped FROM embedjwt_private_key UNION ALL"
+            " SELECT document, digest FROM embedjwt_key_ring ORDER BY 1"
+        )
+        before = rows(place, everything)
         with refused("encryption_keys_file"):
             store_at(place, NEW).rewrap()
-        assert rows(place, "SELECT * FROM embedjwt_private_key ORDER BY kid") == before
+        assert rows(place, everything) == before
 
     def test_rows_cannot_change_places(self, place: str, store: DatabaseKeyStore) -> None:
         first, second = store.ring().records
@@ -177,6 +217,99 @@ class TestEncryption:
         operator(store_at(place, standard.decode())).init()
         ring = open_store(place).ring()
         check_signs(store_at(place, f"{url_safe.decode()}\n"), ring.records[0])
+
+
+def forge(place: str, digest: Callable[[str, str], str]) -> None:
+    """Publish a key of one's own, as someone who has the database but no encryption key."""
+    store = store_at(place)
+    mine = public_jwk(generate("ES256").public_key(), "ES256")
+    ring = transitions.prepare(store.ring(), mine, NOW, TIMING)
+    document = to_json(ring).decode()
+    (before,) = rows(place, "SELECT digest FROM embedjwt_key_ring")[0]
+    with Database(place).exclusive("test") as held:
+        held.connection.execute(
+            text("UPDATE embedjwt_key_ring SET digest = :digest, document = :document"),
+            {"digest": digest(document, before), "document": document},
+        )
+        held.commit()
+
+
+def sha256(document: str) -> str:
+    return hashlib.sha256(document.encode()).hexdigest()
+
+
+class TestSeal:
+    @pytest.mark.parametrize(
+        ("digest", "error"),
+        [
+            (lambda document, _: sha256(document), KeysUnavailable),
+            (lambda document, _: f"0011223344556677.{sha256(document)}", KeysUnavailable),
+            (lambda _, before: before, RingDamaged),
+            (lambda document, before: f"{before.split('.')[0]}.{sha256(document)}", RingDamaged),
+            (lambda _, before: f"{before.split('.')[0]}.ü", RingDamaged),
+            (lambda _, before: f"{before.split('.')[0]}.", RingDamaged),
+            (lambda _, before: before.split(".")[1], KeysUnavailable),
+            (lambda *_: "", KeysUnavailable),
+            (lambda *_: ".", KeysUnavailable),
+        ],
+    )
+    def test_who_has_no_encryption_key_publishes_nothing(
+        self,
+        place: str,
+        store: DatabaseKeyStore,
+        digest: Callable[[str, str], str],
+        error: type[KeysUnavailable],
+    ) -> None:
+        forge(place, digest)
+        for keys in ((OLD,), (OLD, NEW), (NEW, OLD)):
+            forged = store_at(place, *keys)
+            for act in (forged.ring, operator(forged).prepare, forged.rewrap, forged.tidy):
+                if keys[-1] == OLD and error is RingDamaged and act in (forged.rewrap, forged.tidy):
+                    continue  # nothing to renew, nothing is looked at
+                with pytest.raises(KeysUnavailable) as caught:
+                    act() if act != forged.tidy else forged.tidy(Ring(()))
+                # Only where nobody can go on from there may others go on as before.
+                assert type(caught.value) is error
+                assert caught.value.hint
+
+    def test_a_key_of_another_database_is_none(self, place: str, store: DatabaseKeyStore) -> None:
+        with refused("encryption_keys_file", code="encryption_key_missing"):
+            store_at(place, NEW).ring()
+
+    def test_the_newest_key_may_be_given_twice(self, place: str, store: DatabaseKeyStore) -> None:
+        twice = store_at(place, OLD, NEW, OLD)
+        assert (twice.outdated(), twice.ring()) == (0, store.ring())
+
+    def test_with_private_halves_elsewhere(self, place: str) -> None:
+        def store(*keys: str) -> DatabaseKeyStore:
+            return DatabaseKeyStore(Database(place), keys, Mock())
+
+        with store(OLD).changing() as change:
+            ring = change.commit(open_ring())
+        assert store(OLD).ring() == store(OLD, NEW).ring() == ring
+        assert (store(OLD, NEW).outdated(), store(OLD, NEW).rewrap()) == (1, 1)
+        assert (store(NEW).ring(), store(NEW).outdated()) == (ring, 0)
+        for keys in ((OLD,), ()):
+            with refused("not among ours", code="encryption_key_missing"):
+                store(*keys).ring()
+        forge_with_no_key = "UPDATE embedjwt_key_ring SET digest = '%s'"
+        (document,) = rows(place, "SELECT document FROM embedjwt_key_ring")[0]
+        change_by_hand(place, forge_with_no_key % sha256(str(document)))
+        with refused("as anyone could", code="encryption_key_missing"):
+            store(NEW).ring()
+
+    def test_without_any_key_only_damage_is_found(self, place: str) -> None:
+        store = DatabaseKeyStore(Database(place), [], Mock())
+        with store.changing() as change:
+            ring = change.commit(open_ring())
+        (digest, document) = rows(place, "SELECT digest, document FROM embedjwt_key_ring")[0]
+        assert digest == sha256(str(document))
+        assert (store.ring(), store.outdated(), store.rewrap()) == (ring, 0, 0)
+        with refused("as anyone could", code="encryption_key_missing"):
+            DatabaseKeyStore(Database(place), [NEW], Mock()).ring()
+        change_by_hand(place, "UPDATE embedjwt_key_ring SET digest = 'x'")
+        with pytest.raises(RingDamaged):
+            store.ring()
 
 
 class TestRing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -12,8 +12,10 @@ from embedjwt.cli.keys.result import Desk, yes_option
 from embedjwt.cli.keys.show import Span
 from embedjwt.config.secrets import read_secret_file
 from embedjwt.keys.foreign import ForeignKey, read_foreign
+from embedjwt.keys.ring import refuse_known
 from embedjwt.times import moment, span
 
+_LONGEST = 3650 * 86400
 _ALGORITHMS = ("ES256", "ES384", "RS256", "PS256", "EdDSA")
 
 
@@ -78,8 +80,10 @@ def import_key(
         passphrase = None
         if passphrase_file is not None:
             passphrase = read_secret_file("--passphrase-file", passphrase_file).encode()
-        signs_until = int(time.time()) + signs_for if retiring else None
+        if signs_for > _LONGEST:
+            usage_error("--signs-for can be ten years at most")
         desk = Desk.open(config, "keys import", as_json=as_json, may_be_new=not retiring)
+        signs_until = desk.now + signs_for if retiring else None
         key = read_foreign(pem, passphrase, alg=alg, kid=kid, private=not retiring)
         if key.open_to_others:
             warn(f"{pem} can be read by others: whoever has read it can sign in as anyone")
@@ -87,32 +91,40 @@ def import_key(
 
 
 def _adopt(desk: Desk, key: ForeignKey, signs_until: int | None, *, yes: bool) -> None:
+    refuse_known(desk.ring, key.jwk)
     if signs_until is not None:
         desk.tell(
             desk.operator.adopt_retiring(key.jwk, signs_until=signs_until),
             [
                 f"Tokens of the other program are accepted while it signs, until "
                 f"{moment(signs_until)} UTC.",
-                "Once it signs no more: 'embedjwt keys list' shows when the key leaves.",
+                "Should it end sooner: 'embedjwt keys revoke' takes its key out of the set.",
             ],
         )
         return
-    lines = [
-        f"embedjwt signs with {key.jwk['kid']} from now on. Do this only if your Grafana trusts "
-        "this key already."
-    ]
-    if desk.ring.published():
-        lines.append(
-            "A Grafana that reads the key set from embedjwt does not know it yet: it refuses every "
-            f"token for up to {span(desk.timing.known_everywhere)}."
-        )
-    desk.confirm(lines, yes=yes)
+    desk.confirm([*_what_adopting_means(desk, key)], yes=yes)
     desk.tell(desk.operator.adopt(key.private_key, key.jwk))
+
+
+def _what_adopting_means(desk: Desk, key: ForeignKey) -> Iterator[str]:
+    yield f"embedjwt signs with {key.jwk['kid']} from now on. Do this only if your Grafana trusts"
+    yield "this key already."
+    if desk.ring.published():
+        yield "A Grafana that reads the key set from embedjwt does not know it yet: it refuses"
+        yield f"every token for up to {span(desk.timing.known_everywhere)}."
+    timing, algorithm = desk.timing, desk.settings.keys.algorithm
+    if timing.rotate_every and key.jwk["alg"] != algorithm:
+        yield f"[keys] algorithm is {algorithm}: a key of that kind takes over once Grafanas that"
+        yield f"read this key set know it, in {span(timing.known_everywhere)}. Set algorithm = "
+        yield f'"{key.jwk["alg"]}", and rotate_every = 0, to keep this one.'
+    elif timing.rotate_every:
+        until = moment(desk.now + timing.rotate_every)
+        yield f"The next one takes over {until} UTC (rotate_every)."
 
 
 def _move(directory: Path, *, config: Path | None, yes: bool, as_json: bool) -> None:
     from embedjwt.keys.build import directory_store
-    from embedjwt.keys.move import move_ring
+    from embedjwt.keys.move import grace, move_ring
 
     desk = Desk.open(config, "keys import --from-directory", as_json=as_json, may_be_new=True)
     source = directory_store(desk.settings, path=directory)
@@ -124,8 +136,8 @@ def _move(directory: Path, *, config: Path | None, yes: bool, as_json: bool) -> 
     desk.confirm(
         [
             f"{source.location} → {desk.store.location}. Services that run go on with the",
-            "directory; its keys are changed no more. Restart them with the new configuration",
-            "when you like.",
+            f"directory for {span(grace(desk.timing))}, and then stop: restart them with the new",
+            "configuration before. A rotation or revocation does not reach them until then.",
         ],
         yes=yes,
     )

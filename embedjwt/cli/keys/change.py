@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from embedjwt.cli.common import config_option, json_option, refusals_shown
+from embedjwt.cli.common import config_option, json_option, refusals_shown, warn
 from embedjwt.cli.keys.result import Desk, yes_option
 from embedjwt.errors import TransitionRefused
-from embedjwt.keys.ring import KeyRecord, Ring
+from embedjwt.keys import ring as transitions
+from embedjwt.keys.ring import PUBLISHED, KeyRecord, Ring
+from embedjwt.keys.timing import JWKS_MAX_AGE
 from embedjwt.times import moment, span
 
 
@@ -42,14 +44,16 @@ def activate(
     desk = Desk.open(config, "keys activate", as_json=as_json)
     if force:
         chosen = desk.ring.find(kid) if kid is not None else desk.heir()
-        if chosen is not None and (wait := desk.wait(chosen)):
+        if chosen is not None and chosen.state == "next" and (wait := desk.wait(chosen)):
+            url = f"{desk.jwk_set_url(desk.ring).partition('?')[0]}?v={desk.ring.revocations}"
             desk.confirm(
                 [
                     f"{desk.name(chosen)} is not known everywhere before "
                     f"{moment(chosen.may_sign_from(desk.timing))} UTC.",
                     f"Until then, for up to {span(wait)}, every Grafana with an older key set "
-                    "refuses all tokens: its panels show a login page.",
-                    "A new query string on its jwk_set_url, such as ?v=2, and a restart end that.",
+                    "refuses all tokens:",
+                    "its panels show a login page. A new query string ends that after a restart:",
+                    f"  jwk_set_url = {url}-{desk.ring.revision + 1}",
                 ],
                 yes=yes,
             )
@@ -73,57 +77,74 @@ def rotate(*, if_due: bool, config: Path | None, as_json: bool) -> None:
         desk.tell(desk.store.ring())
         return
     try:
-        ring = desk.operator.rotate()
-    except TransitionRefused:
-        desk.tell_prepared(desk.store.ring())
-        raise
-    desk.tell(ring)
+        desk.tell(desk.operator.rotate())
+    except TransitionRefused as error:
+        desk.refused(error, desk.store.ring())
 
 
 @click.command()
-@click.argument("kid")
+@click.argument("kids", metavar="KID...", nargs=-1, required=True)
 @click.option("--reason", required=True, help="Why; kept with the key and in the audit trail.")
 @yes_option
 @config_option
 @json_option
 @refusals_shown
-def revoke(*, kid: str, reason: str, yes: bool, config: Path | None, as_json: bool) -> None:
-    """Take a key out of use and out of the key set at once: it is lost, or stolen.
+def revoke(
+    *, kids: tuple[str, ...], reason: str, yes: bool, config: Path | None, as_json: bool
+) -> None:
+    """Take keys out of use and out of the key set at once: they are lost, or stolen.
 
-    KID is a whole kid or its beginning. Where the key signs, a next one takes over.
+    KID is a whole kid or its beginning. Where one of them signs, a next key that is not among them
+    takes over. Name all stolen keys at once: then no stolen one is put to work.
     """
     desk = Desk.open(config, "keys revoke", as_json=as_json)
-    key = desk.ring.find(kid)
-    desk.confirm(_what_revoking_means(desk, key), yes=yes)
-    ring = desk.operator.revoke(key.kid, reason=reason)
-    desk.tell(ring, [] if key.state == "removed" else _what_remains(desk, ring))
+    keys = list({key.kid: key for key in map(desk.ring.find, kids)}.values())
+    for key in keys:
+        transitions.revoke(desk.ring, key.kid, desk.now, reason)  # refused before a question
+    desk.confirm(_what_revoking_means(desk, keys), yes=yes)
+    ring = desk.operator.revoke(*(key.kid for key in keys), reason=reason)
+    trusted = [key for key in keys if key.state in PUBLISHED and not key.signs_elsewhere]
+    desk.tell(ring, _what_remains(desk, ring) if trusted else [])
+    if not ring.in_state("next"):
+        warn("no key waits in reserve, for none could be made: run 'embedjwt keys prepare'")
 
 
-def _what_revoking_means(desk: Desk, key: KeyRecord) -> list[str]:
-    name = desk.name(key)
-    if key.state in ("removed", "revoked"):
-        return [f"{name} is {key.state}: nothing uses it, and nothing will fail."]
-    if key.state == "next":
-        return [f"{name} has signed nothing: nothing will fail. Another key takes its place."]
-    lines = [f"Every token that {name} signed is refused as soon as a Grafana has the new key set."]
-    if key.state == "retiring":
-        last = key.may_leave_from(desk.timing) - int(time.time())
-        return [*lines, f"Its last tokens would have died within {span(max(1, last))} anyway."]
-    heir = desk.heir()
+def _what_revoking_means(desk: Desk, keys: Sequence[KeyRecord]) -> list[str]:
+    lines = []
+    for key in keys:
+        name = desk.name(key)
+        if key.state == "removed":
+            lines.append(f"{name} is removed: nothing uses it, and nothing will fail.")
+        elif key.state == "next":
+            lines.append(f"{name} has signed nothing: nothing will fail. Another takes its place.")
+        else:
+            whose = (
+                f"another program signed with {name}" if key.signs_elsewhere else f"{name} signed"
+            )
+            lines.append(
+                f"Every token that {whose} is refused as soon as a Grafana has the new key"
+            )
+            lines.append("set: open panels need a new one.")
+        if key.state == "active":
+            lines += _who_signs_then(desk, keys)
+    return lines
+
+
+def _who_signs_then(desk: Desk, revoked: Sequence[KeyRecord]) -> list[str]:
+    heir = desk.heir(without=revoked)
     wait = desk.timing.known_everywhere if heir is None else desk.wait(heir)
     if heir is not None and not wait:
-        return [*lines, f"New ones are signed by {desk.name(heir)}, which every Grafana knows."]
+        return [f"New ones are signed by {desk.name(heir)}, which every Grafana knows."]
     who = "a key yet to be made" if heir is None else desk.name(heir)
     return [
-        *lines,
-        f"New ones are signed by {who}, which Grafanas with an older key set do not know: for up "
-        f"to {span(wait)} they refuse every token, and panels show a login page.",
+        f"New ones are signed by {who}, which Grafanas with an older key set do not know:",
+        f"for up to {span(wait)} they refuse every token, and panels show a login page.",
     ]
 
 
 def _what_remains(desk: Desk, ring: Ring) -> list[str]:
     timing = desk.timing
-    until = time.time() + timing.propagation_delay + timing.jwks_max_age + timing.verifier_cache_ttl
+    until = desk.now + timing.propagation_delay + JWKS_MAX_AGE + timing.verifier_cache_ttl
     return [
         "What remains: a Grafana that cached the key set goes on trusting the key, and whatever a",
         f"thief signs with it, until {moment(until)} UTC at the latest (verifier_cache_ttl).",
@@ -132,5 +153,5 @@ def _what_remains(desk: Desk, ring: Ring) -> list[str]:
         f"  jwk_set_url = {desk.jwk_set_url(ring)}",
         "",
         "'embedjwt grafana-config' prints it from now on. Running services follow within a second,",
-        f"one that cannot read the keys within {span(desk.timing.propagation_delay)}.",
+        f"one that cannot read the keys within {span(timing.propagation_delay)}.",
     ]

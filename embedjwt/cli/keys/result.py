@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 
-from embedjwt.cli.common import log_to_standard_error, print_json, tick, usage_error
+from embedjwt.cli.common import (
+    error_json,
+    log_to_standard_error,
+    print_error,
+    print_json,
+    tick,
+    usage_error,
+)
 from embedjwt.cli.keys.names import names
 from embedjwt.config import Settings, load_settings
-from embedjwt.errors import KeysUnavailable
+from embedjwt.errors import EmbedJWTError, KeysUnavailable
 from embedjwt.grafana.settings import jwk_set_url
 from embedjwt.keys.build import key_store, operator
 from embedjwt.keys.operations import Operator
@@ -55,18 +62,25 @@ class Desk:
         """How long keys wait."""
         return self.operator.timing
 
+    @property
+    def now(self) -> int:
+        """Unix seconds, by the clock that decides."""
+        return int(self.operator.clock())
+
     def name(self, key: KeyRecord) -> str:
         """A short name that commands take."""
         return names(self.ring.records).get(key.kid, key.kid[:12])
 
-    def heir(self) -> KeyRecord | None:
+    def heir(self, without: Collection[KeyRecord] = ()) -> KeyRecord | None:
         """The next key whose turn it is, as far as the ring says."""
         algorithm = self.settings.keys.algorithm
-        return successor(self.ring, time.time(), self.timing, algorithm, lambda _: True)
+        return successor(
+            self.ring, self.now, self.timing, algorithm, lambda key: key not in without
+        )
 
     def wait(self, key: KeyRecord) -> int:
         """Seconds until every Grafana must know it; 0 where they do."""
-        return max(0, key.may_sign_from(self.timing) - self.ring.moment(time.time()))
+        return max(0, key.may_sign_from(self.timing) - self.ring.moment(self.now))
 
     def jwk_set_url(self, ring: Ring) -> str:
         """Where Grafana finds the keys, with a query that differs after each revocation."""
@@ -87,16 +101,7 @@ class Desk:
         """What each key has become, then ``remarks``."""
         changed = self._changed(ring)
         if self.as_json:
-            print_json(
-                {
-                    "changed": [
-                        {"kid": key.kid, "alg": key.alg, "before": was, "state": key.state}
-                        for key, was in changed
-                    ],
-                    "revision": ring.revision,
-                    "jwk_set_url": self.jwk_set_url(ring),
-                }
-            )
+            print_json(self.result(ring))
             return
         short = names(ring.records)
         for key, _ in changed:
@@ -108,10 +113,26 @@ class Desk:
         for line in remarks:
             click.echo(f"  {line}")
 
-    def tell_prepared(self, ring: Ring) -> None:
-        """What was changed before a refusal, if anything was."""
-        if not self.as_json and self._changed(ring):
-            self.tell(ring)
+    def result(self, ring: Ring) -> dict[str, Any]:
+        """What each key has become, for machines."""
+        return {
+            "changed": [
+                {"kid": key.kid, "alg": key.alg, "before": was, "state": key.state}
+                for key, was in self._changed(ring)
+            ],
+            "revision": ring.revision,
+            "jwk_set_url": self.jwk_set_url(ring),
+        }
+
+    def refused(self, error: EmbedJWTError, ring: Ring) -> NoReturn:
+        """Ends the command with status 1; what was changed before is told all the same."""
+        if self.as_json:
+            print_json({"error": error_json(error), **self.result(ring)})
+        else:
+            if self._changed(ring):
+                self.tell(ring)
+            print_error(error)
+        sys.exit(1)
 
     def _changed(self, ring: Ring) -> list[tuple[KeyRecord, str | None]]:
         before: dict[str, str] = {key.kid: key.state for key in self.ring.records}
@@ -126,12 +147,22 @@ class Desk:
                 return f"published; may sign from {moment(wait)} UTC"
             case "active":
                 return "signs from now on"
+            case "retiring" if key.signs_elsewhere:
+                leaves = key.may_leave_from(self.timing)
+                return f"published for another program; leaves {moment(leaves)} UTC"
             case "retiring":
                 leaves = key.may_leave_from(self.timing)
                 return f"signs no more; published until {moment(leaves)} UTC for its last tokens"
             case "removed":
                 return "has left the key set"
+            case "revoked" if was_elsewhere(self.ring, key):
+                return "has left the key set"
         return "has left the key set, its private half is destroyed"
+
+
+def was_elsewhere(ring: Ring, key: KeyRecord) -> bool:
+    """Whether another program signed with a key, in the ring as it was before."""
+    return any(old.kid == key.kid and old.signs_elsewhere for old in ring.records)
 
 
 def _has_ring(store: KeyStore) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import textwrap
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,10 @@ from embedjwt.cli.common import (
     print_json,
     refusals_shown,
     table,
+    warn,
 )
-from embedjwt.cli.keys.names import names
-from embedjwt.cli.keys.timeline import bars
+from embedjwt.cli.keys.names import abridged, names, printable, shortened
+from embedjwt.cli.keys.timeline import bars, signs_until
 from embedjwt.config import Settings, load_settings
 from embedjwt.config.values import parse_duration
 from embedjwt.keys.ring import KeyRecord, Ring
@@ -29,7 +32,9 @@ from embedjwt.times import moment, span
 
 _FIELDS = ("kid", "alg", "state", "published_at", "activates_at", "retires_at", "removes_at")
 _MOST_ROWS = 20
-_WITH_WHOLE_NAMES = 140  # columns
+_LONGEST_NAME = 20  # characters of an imported key's name, where room is short
+_LONGEST_SPAN = 100 * 365 * 86400
+_TIMES = ("published", "may sign from", "signs until", "leaves at")
 
 
 class Span(click.ParamType[int]):
@@ -45,10 +50,14 @@ class Span(click.ParamType[int]):
         years = value.removesuffix("y")
         try:
             if years != value and years.isdecimal():
-                return int(years) * 365 * 86400
-            return parse_duration(value)
+                seconds = int(years) * 365 * 86400
+            else:
+                seconds = parse_duration(value)
         except ValueError as error:
             self.fail(f"{value!r} {error}; or years, such as 2y", param, ctx)
+        if seconds > _LONGEST_SPAN:
+            self.fail(f"{value!r} is too long: at most 100y", param, ctx)
+        return seconds
 
 
 @click.command("list")
@@ -65,32 +74,41 @@ def list_keys(*, config: Path | None, as_json: bool) -> None:
 
     settings = load_settings(config)
     timing, store = key_timing(settings), key_store(settings)
-    now = int(time.time())
-    ring = planned(store.ring(), now, timing, settings.keys.algorithm)
+    now, stored = int(time.time()), store.ring()
+    ring = planned(stored, now, timing, settings.keys.algorithm)
+    # Not of the planned ring, whose times are when keys will sign, not when they may.
+    ready = {key.kid: key.may_sign_from(timing) for key in stored.in_state("next")}
     if as_json:
-        ready = [key.may_sign_from(timing) for key in ring.in_state("next")]
         print_json(
             {
                 "keys": [_as_json(key) for key in ring.records],
-                "rotate_from": min(ready, default=None),
+                "rotate_from": min(ready.values(), default=None),
                 "revision": ring.revision,
                 "revocations": ring.revocations,
+                "warnings": store.concerns(),
             }
         )
         return
-    heading(f"Keys in {store.location}")
-    shown = _worth_showing(ring)
-    short = names(ring.records)
-    table(
-        ["kid", "alg", "state", "published", "may sign from", "signs until", "leaves at"],
-        [_row(key, key.kid if _is_wide() else short[key.kid], timing) for key in shown],
-    )
+    for concern in store.concerns():
+        warn(concern)
+    width = _width()
+    shown, short = _worth_showing(ring), names(ring.records)
+    if width is not None:
+        short = {kid: abridged(name, _LONGEST_NAME) for kid, name in short.items()}
+    header, rows = _fitting(shown, short, ready, timing, width)
+    algorithms = "" if "alg" in header else f" ({', '.join(sorted({k.alg for k in shown}))})"
+    heading(f"Keys in {store.location}{printable(algorithms)}")
+    table(header, rows)
     if len(shown) < len(ring.records):
         click.echo(f"  and {len(ring.records) - len(shown)} older ones (--json lists them)")
+    _tell_revoked(shown, short, width)
     click.echo()
-    for line in bars([(short[key.kid], key) for key in shown], now, timing):
+    named = [(short[key.kid], key) for key in shown]
+    for line in bars(named, now, timing, ready=ready, width=width and width - 2):
         click.echo(f"  {line}")
-    click.echo(f"\n  {_what_next(ring, settings, now, timing)}")
+    click.echo()
+    for sentence in _what_next(ring, ready, settings, now, timing):
+        _say(sentence, width)
 
 
 @click.command()
@@ -106,30 +124,52 @@ def plan(*, config: Path | None, span_: int, as_json: bool) -> None:
     from embedjwt.keys.schedule import forecast
 
     settings = load_settings(config)
-    timing, ring = key_timing(settings), key_store(settings).ring()
+    timing, store = key_timing(settings), key_store(settings)
+    ring, algorithm = store.ring(), settings.keys.algorithm
     now = int(time.time())
-    steps = forecast(ring, now, timing, settings.keys.algorithm, now + span_)
+    until = now + span_
+    steps = forecast(ring, now, timing, algorithm, until)
+    # A forecast has a limit of its own. It is the limit that ended this one if nothing more comes
+    # within two rotations after what was asked for.
+    truncated = (
+        timing.rotate_every > 0
+        and bool(steps)
+        and steps[-1].at < until
+        and steps == forecast(ring, now, timing, algorithm, until + 2 * timing.rotate_every)
+    )
     if as_json:
         rows = [{"at": s.at, "action": s.action, "kid": s.kid, "alg": s.alg} for s in steps]
-        print_json({"steps": rows})
+        print_json({"steps": rows, "truncated": truncated, "warnings": store.concerns()})
         return
-    short = names(ring.records)
-    verbs = {
-        "prepare": "is published",
-        "activate": "signs, its predecessor retires",
-        "remove": "leaves the key set",
-    }
-    table(
-        ["when", "key", "alg", "what"],
-        [
-            [moment(s.at), short.get(s.kid or "", s.kid or ""), s.alg, verbs[s.action]]
-            for s in steps
-        ],
-    )
-    if not steps:
-        click.echo("  nothing will happen by itself in that time")
+    for concern in store.concerns():
+        warn(concern)
+    width, short = _width(), names(ring.records)
+    if width is not None:
+        short = {kid: abridged(name, _LONGEST_NAME) for kid, name in short.items()}
+    events = [(s.at, short.get(s.kid or "", s.kid or ""), s.alg, _VERBS[s.action]) for s in steps]
+    for key in ring.published():
+        ends = signs_until(key, timing)
+        if key.signs_elsewhere and ends is not None and now <= ends < until:
+            events.append((ends, short[key.kid], key.alg, "must sign no more elsewhere"))
+    events.sort(key=lambda event: event[0])
+    if events:
+        table(
+            ["when", "key", "alg", "what"],
+            [[moment(at), name, printable(alg), what] for at, name, alg, what in events],
+        )
+    else:
+        _say("nothing will happen by itself in that time", width)
+    if truncated:
+        _say(f"only the first {len(steps)} steps; ask for less with --for", width)
     if timing.rotate_every == 0:
-        click.echo("  rotate_every = 0: only 'embedjwt keys rotate' rotates")
+        _say("rotate_every = 0: only 'embedjwt keys rotate' rotates", width)
+
+
+_VERBS = {
+    "prepare": "is published",
+    "activate": "signs, its predecessor retires",
+    "remove": "leaves the key set",
+}
 
 
 @click.command()
@@ -153,16 +193,56 @@ def _as_json(key: KeyRecord) -> dict[str, Any]:
     return row
 
 
-def _row(key: KeyRecord, name: str, timing: Timing) -> list[str]:
-    signs_from = key.may_sign_from(timing) if key.state == "next" else key.activates_at
-    times = (key.published_at, signs_from, key.retires_at, key.removes_at)
-    state = f"revoked: {key.reason}" if key.reason else key.state
-    return [name, key.alg, state, *(moment(time) for time in times)]
+def _fitting(
+    keys: Sequence[KeyRecord],
+    short: Mapping[str, str],
+    ready: Mapping[str, int],
+    timing: Timing,
+    width: int | None,
+) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: whole names and all columns, or as much as ``width`` has room for."""
+    whole = {key.kid: printable(key.kid) for key in keys}
+    one_algorithm = len({key.alg for key in keys}) == 1
+    # The drawing shows the times that a table leaves out.
+    less = [(), ("published",), ("published", *(["alg"] if one_algorithm else ["leaves at"]))]
+    less.append(("published", "alg", "leaves at", "may sign from"))
+    choices = [(whole, less[0]), *((short, left_out) for left_out in less)]
+    for shown_as, left_out in choices:
+        lines = [_columns(key, shown_as[key.kid], ready, timing) for key in keys]
+        kept = [name for name in ("kid", "alg", "state", *_TIMES) if name not in left_out]
+        rows = [[line[name] for name in kept] for line in lines]
+        widths = [max(len(row[i]) for row in [kept, *rows]) for i in range(len(kept))]
+        if width is None or sum(widths) + 2 * len(widths) <= width:
+            break
+    return kept, rows
 
 
-def _is_wide() -> bool:
-    """Whether whole names fit, or a program reads along."""
-    return not sys.stdout.isatty() or shutil.get_terminal_size().columns >= _WITH_WHOLE_NAMES
+def _columns(key: KeyRecord, name: str, ready: Mapping[str, int], timing: Timing) -> dict[str, str]:
+    signs_from = ready.get(key.kid, key.activates_at)
+    times = (key.published_at, signs_from, signs_until(key, timing), key.removes_at)
+    row = {"kid": name, "alg": printable(key.alg), "state": key.state}
+    return row | {column: moment(at) for column, at in zip(_TIMES, times, strict=True)}
+
+
+def _tell_revoked(keys: Sequence[KeyRecord], short: Mapping[str, str], width: int | None) -> None:
+    revoked = [key for key in keys if key.state == "revoked"]
+    if revoked:
+        click.echo()
+    for key in revoked:
+        line = f"{short[key.kid]}  {moment(key.revoked_at)}  revoked: {printable(key.reason)}"
+        click.echo(f"  {shortened(line, width and width - 2)}")
+
+
+def _width() -> int | None:
+    """Columns of the terminal; ``None`` where a program reads, which needs every text whole."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _say(sentence: str, width: int | None) -> None:
+    """A sentence, wrapped at the edge of a terminal."""
+    lines = [sentence] if width is None else textwrap.wrap(sentence, max(20, width - 2))
+    for line in lines:
+        click.echo(f"  {line}")
 
 
 def _worth_showing(ring: Ring) -> list[KeyRecord]:
@@ -174,21 +254,37 @@ def _worth_showing(ring: Ring) -> list[KeyRecord]:
     return [key for key in ring.records if key.kid in kept]
 
 
-def _what_next(ring: Ring, settings: Settings, now: int, timing: Timing) -> str:
+def _what_next(
+    ring: Ring, ready: Mapping[str, int], settings: Settings, now: int, timing: Timing
+) -> list[str]:
     ahead = ring.moment(now) - now
     if ahead > timing.clock_skew:
-        return (
+        return [
             f"This machine's clock is {span(ahead)} behind the newest time in the ring: nothing "
             "rotates until it has caught up. Is the clock right?"
-        )
-    waiting = [key for key in ring.in_state("next") if key.may_sign_from(timing) <= now]
-    safe = (
-        "A next key is known everywhere: 'keys revoke' would be felt by nobody but the thief."
-        if waiting
-        else "No next key is known everywhere yet: after a revocation panels would fail meanwhile."
-    )
+        ]
+    return [_next_rotation(ring, settings, timing), _if_revoked(ready, now, timing)]
+
+
+def _next_rotation(ring: Ring, settings: Settings, timing: Timing) -> str:
     if timing.rotate_every == 0:
-        return f"rotate_every = 0: 'embedjwt keys rotate' rotates. {safe}"
+        return "rotate_every = 0: 'embedjwt keys rotate' rotates."
     key = ring.signs(settings.keys.algorithm)
-    when = "" if key is None or key.retires_at is None else f" {moment(key.retires_at)}"
-    return f"Rotates every {span(timing.rotate_every)}, next{when or ' soon'}. {safe}"
+    known = key is not None and key.retires_at is not None
+    when = f"{moment(key.retires_at)} UTC" if key is not None and known else "soon"
+    return f"Rotates every {span(timing.rotate_every)}, next {when}."
+
+
+def _if_revoked(ready: Mapping[str, int], now: int, timing: Timing) -> str:
+    soonest = min(ready.values(), default=None)
+    if soonest is None:
+        return (
+            "There is no next key: after a revocation panels fail for up to "
+            f"{span(timing.known_everywhere)}."
+        )
+    if soonest > now:
+        return (
+            f"No next key is known everywhere before {moment(soonest)} UTC: a revocation before "
+            "then makes panels fail."
+        )
+    return "A next key is known everywhere: after a revocation new tokens work at once."

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from embedjwt.errors import KeysUnavailable
+from embedjwt.keys.custody.seal import Seal
 
 _BYTES = 32
 
 
 class Encryption:
-    """Encrypts with the newest of several keys, decrypts with any.
+    """Encrypts with the newest of several keys, decrypts with any; so does its ``seal``.
 
     ``keys``: 32 random bytes each, in base64, standard or URL-safe; newest last. Raises
     :class:`KeysUnavailable`, with code ``encryption_key_invalid``, for anything else.
@@ -23,10 +24,12 @@ class Encryption:
     def __init__(self, keys: Sequence[str]) -> None:
         if not keys:
             raise _invalid("there is no key to encrypt the private keys in the database with")
-        newest_first = [
-            Fernet(_parsed(key, f"encryption key {number} of {len(keys)}"))
+        raw = [
+            _parsed(key, f"encryption key {number} of {len(keys)}")
             for number, key in enumerate(keys, start=1)
-        ][::-1]
+        ]
+        newest_first = [Fernet(base64.urlsafe_b64encode(key)) for key in reversed(raw)]
+        self.seal = Seal(raw)
         self._newest = newest_first[0]
         self._all = MultiFernet(newest_first)
 
@@ -46,7 +49,7 @@ class Encryption:
 def _decrypted(keys: Fernet | MultiFernet, encrypted: str) -> bytes | None:
     try:
         return keys.decrypt(encrypted)
-    except InvalidToken:
+    except (InvalidToken, ValueError):  # what is not ASCII gets the latter
         return None
 
 
@@ -57,7 +60,7 @@ def _parsed(key: str, name: str) -> bytes:
         raise _invalid(f"{name} is not base64") from None
     if len(raw) != _BYTES:
         raise _invalid(f"{name} has {len(raw)} bytes instead of {_BYTES}")
-    return base64.urlsafe_b64encode(raw)
+    return raw
 
 
 def _invalid(what: str) -> KeysUnavailable:

@@ -9,9 +9,10 @@ from cryptography.hazmat.primitives import serialization
 
 from embedjwt.errors import KeysUnavailable
 from embedjwt.keys import files
+from embedjwt.keys.custody.pair import key_pair
 from embedjwt.keys.jwk import Jwk, public_jwk, thumbprint
 from embedjwt.keys.ring import KeyRecord, KeyState, Ring
-from embedjwt.keys.signer import PrivateKey, SigningKey, generate, signer
+from embedjwt.keys.signer import PrivateKey, SigningKey, signer
 
 FILE_NAME = r"[A-Za-z0-9_-]{43}\.pem"
 """A file is named by the thumbprint of its key, also where the key's ``kid`` is another."""
@@ -37,8 +38,7 @@ class PemFiles:
 
     def create(self, alg: str) -> Jwk:
         """Make a key pair; its file is on the disk when this returns."""
-        private_key = generate(alg)
-        jwk = public_jwk(private_key.public_key(), alg)
+        private_key, jwk = key_pair(alg)
         self.adopt(private_key, jwk)
         return jwk
 
@@ -69,9 +69,15 @@ class PemFiles:
         return key
 
     def prune(self, ring: Ring) -> None:
-        """Remove the files of keys that may not sign, and what dead writers left behind."""
+        """Remove the files of keys that may not sign, and what dead writers left behind.
+
+        Of a ring whose keys are not all here no key's file is removed: it may be an old one that
+        was put back, and what it does not name may be the keys in use.
+        """
         kept = {self._file(key.jwk) for key in ring.in_state(*MAY_SIGN)}
-        files.remove_others(self._path, kept, f"{FILE_NAME}|{files.TEMPORARY}")
+        belongs = all(files.present(file) for file in kept)
+        pattern = f"{FILE_NAME}|{files.TEMPORARY}" if belongs else files.TEMPORARY
+        files.remove_others(self._path, kept, pattern)
 
     def _file(self, jwk: Jwk) -> Path:
         return self._path / f"{thumbprint(jwk)}.pem"

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from embedjwt.errors import KeysUnavailable
+from embedjwt.keys.custody.pair import is_fit
 from embedjwt.keys.custody.pem import MAY_SIGN
 from embedjwt.keys.jwk import Jwk, PublicKey, public_jwk, thumbprint
 from embedjwt.keys.ring import KeyRecord, Ring
@@ -78,7 +79,9 @@ class Pkcs11Custody:
     def create(self, alg: str) -> Jwk:
         """Make a key pair in the token; the public half stays there no longer than needed."""
         _check(alg)
-        return self._hsm.use(lambda session: _created(session, alg))
+        while not (jwk := self._hsm.use(lambda session: _created(session, alg))):
+            pass  # its name was unfit
+        return jwk
 
     def adopt(self, private_key: PrivateKey, jwk: Jwk) -> None:
         """Import a private half, which the token never gives back."""
@@ -93,9 +96,16 @@ class Pkcs11Custody:
         name = thumbprint(record.jwk)
 
         def sign(data: bytes) -> bytes:
-            return self._hsm.use(
-                lambda session: _signature(self._key(session, name, record), record.alg, data)
-            )
+            try:
+                return self._hsm.use(
+                    lambda session: _signature(self._key(session, name, record), record.alg, data)
+                )
+            except KeysUnavailable as error:  # whose detail, unlike a hint, strangers would see
+                raise KeysUnavailable(
+                    "the key cannot sign at the moment",
+                    hint=error.diagnostics(),
+                    code="hsm_unavailable",
+                ) from error
 
         self._hsm.use(lambda session: self._key(session, name, record))
         return SigningKey(record.kid, record.alg, sign)
@@ -156,11 +166,14 @@ def _check(alg: str) -> None:
         )
 
 
-def _created(session: Session, alg: str) -> Jwk:
+def _created(session: Session, alg: str) -> Jwk | None:
     public, private = _generated(session, alg)
     try:
         jwk = public_jwk(_public_key(public, alg), alg)
         public.destroy()
+        if not is_fit(jwk["kid"]):
+            private.destroy()
+            return None
         for attribute, value in _named(thumbprint(jwk)).items():
             private[attribute] = value
     except (PKCS11Error, KeysUnavailable):

@@ -14,10 +14,11 @@ from sqlalchemy import Connection, column, delete, insert, select, table, update
 from embedjwt.database import Database
 from embedjwt.errors import KeysUnavailable
 from embedjwt.keys.custody.encryption import Encryption
+from embedjwt.keys.custody.pair import key_pair
 from embedjwt.keys.custody.pem import MAY_SIGN
 from embedjwt.keys.jwk import Jwk, public_jwk, thumbprint
 from embedjwt.keys.ring import KeyRecord, Ring
-from embedjwt.keys.signer import PrivateKey, SigningKey, generate, signer
+from embedjwt.keys.signer import PrivateKey, SigningKey, signer
 
 _TABLE = table("embedjwt_private_key", column("kid"), column("wrapped"))
 
@@ -32,8 +33,7 @@ class PrivateKeyRows:
 
     def create(self, alg: str) -> Jwk:
         """Make a key pair."""
-        private_key = generate(alg)
-        jwk = public_jwk(private_key.public_key(), alg)
+        private_key, jwk = key_pair(alg)
         self.adopt(private_key, jwk)
         return jwk
 
@@ -68,8 +68,14 @@ class PrivateKeyRows:
             rows = self._connection.execute(select(_TABLE.c.kid, _TABLE.c.wrapped)).all()
         return [row.kid for row in rows if self._encryption.is_outdated(row.wrapped)]
 
-    def rewrap(self, kid: str) -> None:
-        """Encrypt a row with the newest key."""
+    def rewrap(self) -> int:
+        """Encrypt those with the newest key; returns how many there were."""
+        outdated = self.outdated()
+        for kid in outdated:
+            self._rewrap(kid)
+        return len(outdated)
+
+    def _rewrap(self, kid: str) -> None:
         wrapped = self._encryption.encrypt(self._decrypted(kid, self._wrapped(kid)))
         with self._database.explained():
             self._connection.execute(

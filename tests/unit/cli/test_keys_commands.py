@@ -11,7 +11,6 @@ from typing import Any
 import jwt
 import pytest
 import time_machine
-from click import unstyle
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -23,9 +22,6 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from embedjwt.cli import cli
-from embedjwt.cli.keys.timeline import bars
-from embedjwt.keys import KeyRecord
-from embedjwt.keys.timing import Timing
 
 Run = Callable[..., Result]
 Travel = time_machine.Traveller
@@ -453,32 +449,3 @@ def test_a_damaged_ring_is_told_and_kept(run: Run, tmp_path: Path) -> None:
     ):
         assert "restore it from a backup" in run(*command, status=1).stderr
     assert ring.read_text() == "{"
-
-
-def test_the_bars() -> None:
-    timing = Timing(86400, 3600, 300, 120)
-    day = 86400
-
-    def key(state: Any, *times: int | None) -> KeyRecord:
-        return KeyRecord("k", "ES256", state, *times, {})
-
-    lines = [
-        unstyle(line)
-        for line in bars(
-            [
-                ("old", key("retiring", 0, 0, day, day + day // 2)),
-                ("now", key("active", 0, day, 2 * day, 2 * day + 3780)),
-                ("new", key("next", day, 2 * day, 3 * day, None)),
-            ],
-            int(1.2 * day),
-            timing,
-        )
-    ]
-    assert "now" in lines[0]
-    bar = {line.split()[0]: line[5:] for line in lines[1:4]}
-    assert bar["old"].strip("█─") == ""
-    assert bar["old"].index("─") == bar["old"].count("█")
-    assert bar["now"][0] == "░"
-    assert bar["now"].index("█") == pytest.approx(bar["old"].index("─"), abs=1)
-    assert bar["new"].startswith(" " * (bar["now"].index("█") - 1))
-    assert bar["new"][-1] == "─", "without an end it goes on to the edge"
