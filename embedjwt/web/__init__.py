@@ -23,6 +23,7 @@ def build_app(service: Service, sources: SourceChain) -> Flask:
     app = Flask("embedjwt", static_folder=str(static_dir()), static_url_path="/static")
     app.url_map.merge_slashes = False  # no redirects to whatever Host the client names
     app.config["MAX_CONTENT_LENGTH"] = service.settings.web.max_body_size
+    app.extensions["embedjwt"] = service
     problems.install(app)
     jwks.install(app, service)
     health.install(app, service)

@@ -27,12 +27,11 @@ from postgres import PostgresServer
 from running_service import embedjwt, free_port, running_service
 from tests_support import UPSTREAM_SECRET
 
-FACTOR = 40
+FACTOR = 60
 """Seconds of the services' time in one of ours."""
 
-V, T, P = 60, 30, 120
-ROTATE_EVERY = 600
-H = 60
+V, T, P, H = 60, 30, 180, 300
+ROTATE_EVERY = 960
 
 COMPRESSED = """
 import os, sys, time

@@ -37,7 +37,7 @@ from embedjwt.keys.document import jwk_set
 from embedjwt.keys.keeper import Keeper
 from embedjwt.keys.operations import Operator
 from embedjwt.keys.ring import KeyRecord
-from embedjwt.keys.timing import Timing
+from embedjwt.keys.timing import JWKS_MAX_AGE, Timing
 from embedjwt.tokens import EmbedToken, TokenIssuer
 
 EPOCH = 1_800_000_000.0
@@ -303,6 +303,28 @@ class Rotation(RuleBasedStateMachine):
     def store_is_lost_or_found(self, number: int, lost: bool) -> None:
         self.replicas[number % len(self.replicas)].reach.lost = lost
 
+    @rule(span=st.sampled_from([60, 4000, 90_000]), slices=st.integers(1, 3))
+    def ring_is_damaged_and_restored(self, span: int, slices: int) -> None:
+        """Right after those who can have looked; who could not must not go on with what it knew."""
+        self._tick_all()
+        whole = self.store.ring_file.read_bytes()
+        self.store.ring_file.write_bytes(whole[:50])
+        for _ in range(slices):
+            self.world.now += span / slices
+            for replica in self.replicas:
+                with quick(self.world):
+                    replica.keys.refresh()
+            self._look()
+        self.store.ring_file.write_bytes(whole)
+        self._tick_all()
+        self._look()
+
+    def _tick_all(self) -> None:
+        for replica in self.replicas:
+            with quick(self.world):
+                replica.keeper.tick()
+            self._note_ring()
+
     @rule(algorithm=st.sampled_from(["ES256", "EdDSA"]))
     def algorithm_is_changed(self, algorithm: str) -> None:
         self.plan.algorithm = algorithm
@@ -394,7 +416,7 @@ class Rotation(RuleBasedStateMachine):
     def _minted(self, minted: Minted) -> None:
         self.minted.append(minted)
         # A cache on the way may have kept the answer as long as we allow.
-        oldest = self.world.now - self.plan.timing.verifier_cache_ttl - self._http_cache()
+        oldest = self.world.now - self.plan.timing.verifier_cache_ttl - JWKS_MAX_AGE
         self.fetched = [f for f in self.fetched if f.at >= oldest]
         for fetched in self.fetched:
             self._judge(minted, fetched)
@@ -414,9 +436,6 @@ class Rotation(RuleBasedStateMachine):
         assert self.verdicts[name] == "accepted", (
             f"a token of {kid}, minted at {minted.at}, against the keys published at {fetched.at}"
         )
-
-    def _http_cache(self) -> int:
-        return self.plan.timing.jwks_max_age
 
     # Helpers -----------------------------------------------------------------------------------
 

@@ -107,8 +107,8 @@ def _adopt(desk: Desk, key: ForeignKey, signs_until: int | None, *, yes: bool) -
 
 
 def _what_adopting_means(desk: Desk, key: ForeignKey) -> Iterator[str]:
-    yield f"embedjwt signs with {key.jwk['kid']} from now on. Do this only if your Grafana trusts"
-    yield "this key already."
+    yield f"embedjwt signs with {key.jwk['kid']} from now on."
+    yield "Do this only if your Grafana trusts this key already."
     if desk.ring.published():
         yield "A Grafana that reads the key set from embedjwt does not know it yet: it refuses"
         yield f"every token for up to {span(desk.timing.known_everywhere)}."

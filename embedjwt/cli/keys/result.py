@@ -69,7 +69,7 @@ class Desk:
 
     def name(self, key: KeyRecord) -> str:
         """A short name that commands take."""
-        return names(self.ring.records).get(key.kid, key.kid[:12])
+        return names(self.ring.records)[key.kid]
 
     def heir(self, without: Collection[KeyRecord] = ()) -> KeyRecord | None:
         """The next key whose turn it is, as far as the ring says."""

@@ -130,7 +130,7 @@ class TestCheck:
         assert "source.0.key_file" in shown
         answer = result_of(run("check", "--json", status=1))
         assert [error["code"] for error in answer["errors"]] == [
-            "keys_unavailable",
+            "keys_exposed",
             "config_invalid",
         ]
 

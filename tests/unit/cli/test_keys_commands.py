@@ -174,6 +174,7 @@ class TestRotate:
         assert "RS256" in run("check").stderr
         prepared = run("keys", "rotate", status=1)
         assert "RS256" in prepared.stdout
+        assert "was published" in prepared.stderr
         clock.shift(KNOWN_EVERYWHERE)
         run("keys", "rotate")
         algorithms = {key["alg"] for key in json.loads(run("keys", "export").stdout)["keys"]}
@@ -263,6 +264,44 @@ class TestRevoke:
         told = run("keys", "revoke", kid_in(run, "next"), "--reason", "x", "--yes")
         assert "nothing will fail" in told.stderr
         assert states(run) == ["active", "revoked", "next"]
+
+    def test_stolen_keys_at_once(self, run: Run, clock: Travel) -> None:
+        """Whoever copied the store has the waiting keys too; none of them may take over."""
+        run("keys", "prepare")
+        clock.shift(KNOWN_EVERYWHERE)
+        stolen = [key["kid"] for key in listed(run)]
+        told = run("keys", "revoke", *stolen, "--reason", "disk stolen", "--yes")
+        assert "1 h 8 min" in told.stderr
+        assert signer(run) not in stolen
+        assert states(run) == ["revoked", "revoked", "revoked", "active", "next"]
+        assert "?v=3" in told.stdout
+        assert told.stdout.count("jwk_set_url") == 1
+
+    def test_one_of_two_waiting_keys_takes_over(self, run: Run, clock: Travel) -> None:
+        run("keys", "prepare")
+        clock.shift(KNOWN_EVERYWHERE)
+        active, first, second = (key["kid"] for key in listed(run))
+        run("keys", "revoke", first, active, "--reason", "x", "--yes")
+        assert signer(run) == second
+
+    @pytest.mark.parametrize("reason", ["", " ", "a\nb", "\x1b]0;x\x07", "x" * 501])
+    def test_a_reason_is_a_line_of_text(self, run: Run, reason: str) -> None:
+        kid = kid_in(run, "next")
+        refused = run("keys", "revoke", kid, "--reason", reason, "--yes", status=1)
+        assert "printable" in refused.stderr
+        assert states(run) == ["active", "next"]
+
+    def test_a_key_of_another_program(self, run: Run, tmp_path: Path) -> None:
+        public = TestImport.KEY.public_key().public_bytes(
+            Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+        )
+        (tmp_path / "minter.pub").write_bytes(public)
+        told = run("keys", "import", "minter.pub", "--kid", "minter", "--retiring")
+        assert "published for another program" in told.stdout
+        told = run("keys", "revoke", "minter", "--reason", "minter is gone", "--yes")
+        assert "another program" in told.stderr
+        assert "private half" not in told.stdout
+        assert "thief" not in told.stdout
 
     def test_twice_is_refused(self, run: Run) -> None:
         kid = kid_in(run, "next")
@@ -398,7 +437,7 @@ class TestMove:
         assert len(states(run)) == 2, "it can still be read"
         refused = run("keys", "prepare", status=1)
         assert "have moved to" in refused.stderr
-        assert "have moved" in run("check").stderr
+        assert "have moved" in run("check", status=1).stderr
 
     def test_twice_is_the_same_as_once(self, run: Run, tmp_path: Path) -> None:
         self.with_database(tmp_path)
@@ -410,7 +449,10 @@ class TestMove:
 
     def test_other_keys_are_kept(self, run: Run, tmp_path: Path) -> None:
         self.with_database(tmp_path)
+        assert "import --from-directory" in run("init", status=1).stderr
+        (tmp_path / "jwks").rename(tmp_path / "aside")
         run("init")
+        (tmp_path / "aside").rename(tmp_path / "jwks")
         before = listed(run)
         refused = run("keys", "import", "--from-directory", "jwks", "--yes", status=1)
         assert "are kept" in refused.stderr

@@ -15,7 +15,7 @@ from structlog.testing import LogCapture
 from structlog.typing import EventDict
 
 from embedjwt import audit
-from embedjwt.keys import DirectoryKeyStore, KeyState, Ring, files, keeper
+from embedjwt.keys import DirectoryKeyStore, KeyState, Ring, files, keeper, operations
 from embedjwt.keys.document import to_json
 
 
@@ -74,7 +74,7 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EventDict]]:
 
     structlog.reset_defaults()
     structlog.configure(processors=[of_this_test, captured])
-    for module in (audit, keeper):  # the old ones may remember where they wrote
+    for module in (audit, keeper, operations):  # the old ones may remember where they wrote
         monkeypatch.setattr(module, "_log", structlog.get_logger())
     yield captured.entries
     structlog.reset_defaults()

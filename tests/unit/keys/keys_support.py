@@ -40,9 +40,16 @@ def operate(
     return Operator(store, timing, alg, clock, actor)
 
 
+def start(store: KeyStore, alg: str = "ES256") -> KeyRing:
+    """The keys of a service that starts now; raises what keeps it from starting."""
+    return KeyRing(store, alg, now, propagation_delay=TIMING.propagation_delay)
+
+
 def load(store: KeyStore, alg: str = "ES256") -> LoadedKeys:
-    """What a service that starts now has; raises what keeps it from starting."""
-    return KeyRing(store, alg, now, propagation_delay=TIMING.propagation_delay).current
+    """What a service that starts now has; raises whatever is wrong with it."""
+    keys = start(store, alg)
+    keys.check()
+    return keys.current
 
 
 def published(jwks: bytes) -> list[str]:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from keys_support import NOW, TIMING, load, operate
+from keys_support import NOW, TIMING, load, operate, start
 
-from embedjwt.errors import KeysUnavailable
+from embedjwt.errors import KeysExposed, KeysUnavailable
 from embedjwt.keys import DirectoryKeyStore
 from embedjwt.keys.jwk import public_jwk
 from embedjwt.keys.signer import generate
@@ -40,6 +40,31 @@ def test_modes_do_not_depend_on_the_umask(directory: Path) -> None:
         0o644,
     ]
     assert load(store).signing
+
+
+@pytest.mark.usefixtures("hostile_umask")
+def test_directories_above_are_not_for_others_to_change(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    theirs.chmod(0o775)
+    operate(DirectoryKeyStore(theirs / "a" / "b" / "jwks", None)).init()
+    assert [mode(path) & 0o022 for path in (theirs / "a", theirs / "a" / "b")] == [0, 0]
+    assert mode(theirs / "a" / "b" / "jwks") == 0o700
+    assert mode(theirs) == 0o775, "what was there stays as it is"
+
+
+@pytest.mark.parametrize("name", ["ring.json", "jwks.json", "pem"])
+def test_a_running_service_tells_of_what_others_can_change(
+    store: DirectoryKeyStore, name: str
+) -> None:
+    keys = start(store)
+    operate(store).prepare()
+    for path in store.path.glob(f"*{name}"):
+        path.chmod(0o666)
+    keys.refresh()
+    with pytest.raises(KeysExposed, match="changed by others"):
+        keys.check()
+    assert keys.signing_key(), "for a while it goes on"
 
 
 def _init(store: DirectoryKeyStore) -> None:
@@ -122,8 +147,9 @@ def test_a_private_key_open_to_others_is_refused(
     kid = next(key.kid for key in store.ring().records if key.state == which)
     path = store.path / f"{kid}.pem"
     path.chmod(bits)
-    with pytest.raises(KeysUnavailable, match="read or changed by others") as refused:
-        load(store)
+    with pytest.raises(KeysExposed, match="read or changed by others") as refused:
+        start(store)
+    assert refused.value.code == "keys_exposed"
     assert str(path) in refused.value.detail
     assert refused.value.hint == f"chmod 600 {path}"
 
@@ -131,8 +157,9 @@ def test_a_private_key_open_to_others_is_refused(
 @pytest.mark.parametrize("bits", [0o750, 0o705, 0o720, 0o702, 0o755, 0o777, 0o1777], ids=oct)
 def test_a_directory_open_to_others_is_refused(store: DirectoryKeyStore, bits: int) -> None:
     store.path.chmod(bits)
-    with pytest.raises(KeysUnavailable, match="listed or changed by others") as refused:
-        load(store)
+    with pytest.raises(KeysExposed, match="listed or changed by others") as refused:
+        start(store)
+    assert refused.value.code == "keys_exposed"
     assert refused.value.hint == f"chmod 700 {store.path}"
 
 
@@ -150,8 +177,9 @@ def test_states_and_published_keys_that_others_can_change_are_refused(
     store: DirectoryKeyStore, name: str, bits: int
 ) -> None:
     (store.path / name).chmod(bits)
-    with pytest.raises(KeysUnavailable, match="can be changed by others") as refused:
-        load(store)
+    with pytest.raises(KeysExposed, match="can be changed by others") as refused:
+        start(store)
+    assert refused.value.code == "keys_exposed"
     assert refused.value.hint == f"chmod go-w {store.path / name}"
 
 
@@ -162,8 +190,9 @@ def test_a_link_out_of_the_directory_is_refused(
     path = next(store.path.glob(f"*{name}"))
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(KeysUnavailable, match="leads out of its directory") as refused:
-        load(store)
+    with pytest.raises(KeysExposed, match="leads out of its directory") as refused:
+        start(store)
+    assert refused.value.code == "keys_exposed"
     assert str(path) in refused.value.detail
 
 
@@ -179,7 +208,7 @@ def test_a_link_to_itself_is_refused(store: DirectoryKeyStore) -> None:
     store.ring_file.unlink()
     store.ring_file.symlink_to("ring.json")
     with pytest.raises(KeysUnavailable, match=r"ring\.json"):
-        load(store)
+        start(store)
 
 
 @pytest.mark.parametrize("name", ["", "ring.json", "jwks.json", "pem"])
@@ -192,8 +221,9 @@ def test_what_belongs_to_another_user_is_refused(
     else:
         path = store.path  # the first that is looked at; all are another's now
         monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    with pytest.raises(KeysUnavailable, match="belongs to another user") as refused:
-        load(store)
+    with pytest.raises(KeysExposed, match="belongs to another user") as refused:
+        start(store)
+    assert refused.value.code == "keys_exposed"
     assert str(path) in refused.value.detail
     assert "chown" in refused.value.hint
 

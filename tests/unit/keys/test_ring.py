@@ -14,7 +14,15 @@ from keys_support import NOW, TIMING, ring_of
 from embedjwt.errors import TransitionRefused
 from embedjwt.keys import ring as transitions
 from embedjwt.keys.jwk import public_jwk
-from embedjwt.keys.ring import MAX_NEXT, KeyRecord, KeyState, Ring, new_ring, successor
+from embedjwt.keys.ring import (
+    MAX_NEXT,
+    KeyRecord,
+    KeyState,
+    Ring,
+    is_reason,
+    new_ring,
+    successor,
+)
 from embedjwt.keys.signer import generate
 from embedjwt.keys.timing import Timing
 
@@ -179,6 +187,44 @@ def test_revoke_says_when_and_why(
     assert key not in ring.published()
 
 
+@pytest.mark.parametrize(
+    ("reason", "taken"),
+    [
+        ("x", True),
+        ("Größe 5 – leaked, see INC-7", True),
+        ("x" * 500, True),
+        ("x" * 501, False),
+        ("", False),
+        ("   ", False),
+        ("two\nlines", False),
+        ("a\ttab", False),
+        ("\x1b[2J", False),
+        ("\u202eright to left", False),
+        ("\ud800", False),
+    ],
+)
+def test_a_reason_is_one_line_that_a_terminal_can_show(reason: str, taken: bool) -> None:
+    ring = ring_of(JWKS, "active", "next")
+    assert is_reason(reason) == taken
+    if taken:
+        assert transitions.revoke(ring, KIDS[1], NOW, reason).records[1].reason == reason
+    else:
+        assert refusal(lambda: transitions.revoke(ring, KIDS[1], NOW, reason)) == "reason_invalid"
+
+
+def test_a_promise_not_to_sign_outlives_the_settings() -> None:
+    """A shorter ``verifier_cache_ttl`` does not empty the caches that were filled before it."""
+    longer = replace(TIMING, verifier_cache_ttl=86400)
+    ring = transitions.prepare(ring_of(JWKS, "active"), JWKS[1], NOW, longer)
+    promised = NOW + longer.known_everywhere
+    assert ring.records[1].may_sign_from(TIMING) == promised
+    early = promised - 1
+    assert refusal(lambda: transitions.activate(ring, KIDS[1], early, TIMING)) == "key_too_young"
+    assert transitions.activate(ring, KIDS[1], promised, TIMING).signs("ES256")
+    young = transitions.prepare(ring_of(JWKS, "active"), JWKS[1], NOW, TIMING).records[1]
+    assert young.may_sign_from(longer) == promised, "a longer one counts at once"
+
+
 def test_a_key_from_elsewhere_signs_at_once() -> None:
     jwk = {**JWKS[1], "kid": "theirs"}
     ring = transitions.adopt_active(ring_of(JWKS, "active"), jwk, NOW + 9, TIMING)
@@ -240,7 +286,7 @@ def test_a_clock_that_went_back_moves_no_time_back(back: int, state: KeyState) -
     assert activated.records[1].retires_at == activated.records[2].activates_at == NOW
     adopted = transitions.adopt_retiring(ring, JWKS[4], past, TIMING, signs_until=past)
     assert adopted.records[-1].removes_at == NOW + OVERLAP
-    assert transitions.revoke(ring, KIDS[1], past, "").records[1].revoked_at == NOW
+    assert transitions.revoke(ring, KIDS[1], past, "leaked").records[1].revoked_at == NOW
 
 
 @pytest.mark.parametrize(
@@ -279,7 +325,7 @@ def test_whatever_is_done_by_any_clock_times_only_grow(
         at = ring.moment(NOW + clock)
         try:
             if name == "revoke":
-                ring = transitions.revoke(ring, KIDS[made - 2], NOW + clock, "")
+                ring = transitions.revoke(ring, KIDS[made - 2], NOW + clock, "leaked")
             elif name.startswith("remove"):
                 ring = transitions.remove(ring, KIDS[made - 2], NOW + clock, TIMING)
             elif name == "activate-young" and made < len(JWKS):
@@ -386,7 +432,7 @@ def test_only_a_next_key_succeeds() -> None:
 # What is forgotten
 
 
-@pytest.mark.parametrize(("state", "most"), [("removed", 20), ("revoked", 500)])
+@pytest.mark.parametrize(("state", "most"), [("removed", 20), ("revoked", 300)])
 def test_the_oldest_of_the_dead_are_forgotten(state: KeyState, most: int) -> None:
     dead = ring_of(JWKS, state).records[0]
     active, standby = ring_of(JWKS, "active", "next").records
@@ -400,4 +446,4 @@ def test_the_oldest_of_the_dead_are_forgotten(state: KeyState, most: int) -> Non
 
 def test_the_number_of_revocations_outlives_their_records() -> None:
     ring = replace(ring_of(JWKS, "active", "next"), revocations=900)
-    assert transitions.revoke(ring, KIDS[1], NOW, "").revocations == 901
+    assert transitions.revoke(ring, KIDS[1], NOW, "leaked").revocations == 901

@@ -15,7 +15,7 @@ from keys_support import NOW, TIMING, ring_of
 from embedjwt.errors import KeysUnavailable, RingDamaged
 from embedjwt.keys.document import entity_tag, jwk_set, parse_ring, to_json
 from embedjwt.keys.jwk import public_jwk
-from embedjwt.keys.ring import KeyRecord, KeyState, Ring, new_ring
+from embedjwt.keys.ring import KeyRecord, KeyState, Ring, is_reason, new_ring
 from embedjwt.keys.signer import generate
 
 ALGS = ["ES256", "ES256", "EdDSA", "EdDSA", "ES384"]
@@ -23,26 +23,29 @@ JWKS = [public_jwk(generate(alg).public_key(), alg) for alg in ALGS]
 SOURCE = "/srv/jwks/ring.json"
 
 _TIME = st.integers(0, 2**40)
-_KID = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), min_size=1)
+_PRINTABLE = st.characters(codec="utf-8", categories=["L", "N", "P", "S"])
+_REASON = st.just("") | st.text(_PRINTABLE | st.just(" "), max_size=500).filter(is_reason)
+_KID = st.text(_PRINTABLE, min_size=1)
 
 
 @st.composite
 def rings(draw: st.DrawFn) -> Ring:
-    """Any ring that may be stored: some of the keys, at most one active per algorithm."""
+    """Any ring that may be stored: some of the keys, one active, at most one per algorithm."""
     records: list[KeyRecord] = []
-    for jwk in draw(st.lists(st.sampled_from(JWKS), unique_by=lambda jwk: jwk["kid"])):
+    for jwk in draw(st.lists(st.sampled_from(JWKS), unique_by=lambda jwk: jwk["kid"], min_size=1)):
         taken = {key.alg for key in records if key.state == "active"}
         states = [s for s in get_args(KeyState) if s != "active" or jwk["alg"] not in taken]
         times = [draw(_TIME) for _ in range(4)]
-        state = draw(st.sampled_from(states))
+        state = draw(st.sampled_from(states)) if records else "active"
         key = KeyRecord(jwk["kid"], jwk["alg"], state, *times, jwk)
         if state == "revoked":
-            key = replace(key, revoked_at=draw(_TIME), reason=draw(st.text()))
+            key = replace(key, revoked_at=draw(_TIME), reason=draw(_REASON))
         kid = draw(_KID)
         if draw(st.booleans()) and kid not in {key.kid for key in records}:
             key = replace(key, imported=True, kid=kid, jwk={**jwk, "kid": kid})
         records.append(key)
-    return Ring(tuple(records), draw(st.integers(0, 2**40)), draw(st.integers(0, 1000)))
+    counts = draw(st.integers(0, 2**40)), draw(st.integers(0, 1000))
+    return Ring(tuple(draw(st.permutations(records))), *counts, draw(st.text()))
 
 
 def test_published_are_next_active_and_retiring() -> None:
@@ -87,9 +90,10 @@ def test_what_version_1_wrote_is_read() -> None:
         for jwk, times in ((first, active), (second, waiting))
     ]
     ring = parse_ring(json.dumps({"version": 1, "keys": keys}).encode(), SOURCE)
-    assert (ring.revision, ring.revocations) == (1, 0)
+    assert (ring.revision, ring.revocations, ring.changed_by) == (1, 0, "")
     assert [key.state for key in ring.records] == ["active", "next"]
-    assert [key.activates_at for key in ring.records] == [NOW, NOW + 86400]
+    assert [key.activates_at for key in ring.records] == [NOW, NOW], "it was a plan, no promise"
+    assert ring.records[1].may_sign_from(TIMING) == NOW + TIMING.known_everywhere
     assert all(
         (key.revoked_at, key.reason, key.imported) == (None, "", False) for key in ring.records
     )
@@ -203,8 +207,20 @@ DAMAGE: dict[str, tuple[Change, str]] = {
         "belong together",
     ),
     "no-jwk": (_key(0, jwk=None), "belong together"),
-    "reason-as-number": (_key(0, reason=5), "reason must be text"),
-    "reason-null": (_key(0, reason=None), "reason must be text"),
+    "reason-as-number": (_key(0, reason=5), "reason must be a line of text"),
+    "reason-null": (_key(0, reason=None), "reason must be a line of text"),
+    "reason-of-two-lines": (_key(0, reason="a\nb"), "reason must be a line of text"),
+    "reason-of-spaces": (_key(1, reason="  "), "key 2: reason must be a line of text"),
+    "reason-without-end": (_key(0, reason="x" * 501), "reason must be a line of text"),
+    "no-changed-by": (_without("changed_by"), "not a key ring"),
+    "changed-by-null": (_with(changed_by=None), "does not say who"),
+    "changed-by-number": (_with(changed_by=5), "does not say who"),
+    "version-1-with-changed-by": (_as_version_1(_with(changed_by="")), "not a key ring"),
+    "no-keys-at-all": (_with(keys=[]), "no key that signs"),
+    "only-next": (_key(0, state="next"), "no key that signs"),
+    "only-retiring": (_key(0, state="retiring", retires_at=NOW), "no key that signs"),
+    "only-revoked": (_key(0, state="revoked"), "no key that signs"),
+    "version-1-without-active": (_as_version_1(_key(0, state="next")), "no key that signs"),
     "two-active": (_key(1, state="active"), "two active keys"),
     "twice": (lambda d: d | {"keys": [d["keys"][1], d["keys"][1]]}, "one key twice"),
     **{
