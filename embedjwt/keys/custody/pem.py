@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -71,13 +72,14 @@ class PemFiles:
     def prune(self, ring: Ring) -> None:
         """Remove the files of keys that may not sign, and what dead writers left behind.
 
-        Of a ring whose keys are not all here no key's file is removed: it may be an old one that
-        was put back, and what it does not name may be the keys in use.
+        A ring whose keys are not all here may be an old one that was put back: what it does not
+        name may be the keys in use, and stays.
         """
         kept = {self._file(key.jwk) for key in ring.in_state(*MAY_SIGN)}
+        ended = [self._file(key.jwk).name for key in ring.records if key.state not in MAY_SIGN]
         belongs = all(files.present(file) for file in kept)
-        pattern = f"{FILE_NAME}|{files.TEMPORARY}" if belongs else files.TEMPORARY
-        files.remove_others(self._path, kept, pattern)
+        names = [FILE_NAME] if belongs else [re.escape(name) for name in ended]
+        files.remove_others(self._path, kept, "|".join([files.TEMPORARY, *names]))
 
     def _file(self, jwk: Jwk) -> Path:
         return self._path / f"{thumbprint(jwk)}.pem"

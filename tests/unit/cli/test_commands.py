@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
+import socket
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -69,6 +71,11 @@ class TestInit:
         checked = run("check", "--config", "there/deep/embedjwt.toml", "--json")
         assert result_of(checked)["ok"] is True
 
+    def test_the_ring_says_who_made_it(self, run: Run, tmp_path: Path) -> None:
+        run("init")
+        maker = json.loads((tmp_path / "jwks/ring.json").read_text())["changed_by"]
+        assert maker == f"init ({getpass.getuser()}@{socket.gethostname()})"
+
     def test_overwrites_nothing(self, run: Run, tmp_path: Path) -> None:
         run("init")
         before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
@@ -115,6 +122,14 @@ class TestCheck:
     def test_a_world_readable_key_is_refused(self, run: Run, site: Path) -> None:
         next((site / "jwks").glob("*.pem")).chmod(0o644)
         assert "chmod 600" in run("check", status=1).stderr
+
+    def test_a_waiting_key_that_is_lost_is_found(self, run: Run, site: Path) -> None:
+        keys = result_of(run("keys", "list", "--json"))["keys"]
+        (kid,) = (key["kid"] for key in keys if key["state"] == "next")
+        (site / "jwks" / f"{kid}.pem").unlink()
+        shown = run("check", status=1).stderr
+        assert "a key that waits cannot be used" in shown
+        assert f"embedjwt keys revoke {kid}" in shown
 
     def test_a_missing_key_file_is_found(self, run: Run, site: Path) -> None:
         file = site / "embedjwt.toml"

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from keys_support import NOW, PATHS, TIMING, check_whole, operate
 
-from embedjwt.keys import DirectoryKeyStore, KeyRing
+from embedjwt.keys import DirectoryKeyStore, KeyRing, files
 from embedjwt.keys.directory import DirectoryChange
 from embedjwt.keys.jwk import public_jwk
 from embedjwt.keys.keeper import Keeper
@@ -266,10 +266,24 @@ def test_a_key_with_which_others_sign_stays_however_the_wall_clock_is_set(world:
     world.start()
     world.tick()
     world.set_wall_forward(10 * DAYS)
-    world.let(DAYS + OVERLAP - 1)
-    assert world.key(2).state == "retiring", "the other program may still sign with it"
+    world.let(OVERLAP - 1)
+    assert world.key(2).state == "retiring", "the other program's last token may be alive"
     world.let(1)
     assert world.key(2).state == "removed"
+
+
+def test_a_key_with_which_others_sign_leaves_although_services_restart(world: World) -> None:
+    jwk = public_jwk(generate("ES256").public_key(), "ES256")
+    operate(world.store).adopt_retiring({**jwk, "kid": "theirs"}, signs_until=NOW + 20 * DAYS)
+    world.start()
+    for _ in range(20):
+        world.let(DAYS - 1, look_every=600)
+        world.restart()
+        world.let(1)
+    world.let(OVERLAP - 1)
+    assert world.store.ring().find("theirs").state == "retiring", "wall clock"
+    world.let(1)
+    assert world.store.ring().find("theirs").state == "removed"
 
 
 # Several at once
@@ -281,7 +295,11 @@ def test_of_many_keepers_one_acts(world: World, logs: Logs) -> None:
     world.let(EVERY + OVERLAP)
     assert world.states() == ["removed", "active", "next"]
     assert world.store.ring().revision == 4, "published, handed over, removed: each once"
-    assert len(events(logs, "key_transition")) == 4
+    trail = events(logs, "key_transition")
+    mine = [entry for entry in trail if "observed" not in entry]
+    assert len(mine) == len({(entry["kid"], entry["after"]) for entry in mine}) == 4
+    observed = [entry for entry in trail if "observed" in entry]
+    assert len(observed) == 3 * len(mine), "in the logs of the others, too"
     assert events(logs, "key_rotation_failed") == []
     assert len({keeper._keys.signing_key().kid for keeper in world.keepers}) == 1
 
@@ -324,7 +342,101 @@ def test_while_another_process_changes_the_store_nothing_is_said(world: World, l
     assert world.states() == ["retiring", "active", "next"], "without waiting a minute"
 
 
+def test_a_store_that_is_held_for_more_than_a_minute_is_told(world: World, logs: Logs) -> None:
+    world.start()
+    world.let(EVERY - 1)
+    logs.clear()
+    with world.store.changing():
+        world.let(1 + 60, look_every=0.5)
+        assert logs == []
+        world.let(60, look_every=0.5)
+        (told,) = logs
+        assert (told["event"], told["log_level"]) == ("key_store_busy", "warning")
+        assert ".lock" in told["detail"]
+        assert "fuser" in told["hint"]
+    world.tick()
+    assert world.states() == ["retiring", "active", "next"]
+    world.wall.now += EVERY
+    logs.clear()
+    with world.store.changing():
+        world.let(30, look_every=0.5)
+    assert events(logs, "key_store_busy") == [], "a new wait counts from its own beginning"
+
+
+@pytest.mark.parametrize("acts", ["activate", "prepare", "revoke"])
+def test_what_others_did_is_in_the_log_of_every_service(
+    world: World, logs: Logs, acts: str
+) -> None:
+    """A command's own log is often a terminal that is gone."""
+    world.start()
+    world.tick()
+    other = operate(world.store, actor="keys revoke (ada@laptop)")
+    if acts == "activate":
+        other.activate(force=True)
+    elif acts == "prepare":
+        other.prepare()
+    else:
+        other.revoke(world.key(0).kid, reason="leaked")
+    done = events(logs, "key_transition")
+    logs.clear()
+    world.tick()
+    seen = events(logs, "key_transition")
+    assert seen == [{**entry, "observed": True} for entry in done]
+    assert {entry["actor"] for entry in seen} == {"keys revoke (ada@laptop)"}
+    logs.clear()
+    world.let(10)
+    assert logs == [], "once"
+
+
+def test_a_store_that_went_back_is_told(world: World, logs: Logs) -> None:
+    world.start()
+    backup = world.store.ring_file.read_bytes()
+    operate(world.store).prepare()
+    world.tick()
+    logs.clear()
+    files.write(world.store.ring_file, backup, files.PRIVATE)
+    world.let(10)
+    (told,) = logs
+    assert (told["event"], told["log_level"]) == ("key_store_went_back", "warning")
+    assert (told["revision"], told["was"]) == (1, 2)
+
+
 # Failures
+
+
+def test_who_may_not_write_follows_and_says_so_once(
+    world: World, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.store = store = Attempts(world.store.path, None)
+    reader = world.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda *_: False)
+        world.let(EVERY, look_every=30)
+        assert 24 <= store.count <= 25, "once an hour, also when a key is due"
+        (told,) = logs
+        assert (told["event"], told["log_level"]) == ("keys_followed_only", "info")
+        assert str(store.path) in told["detail"]
+    ring = operate(DirectoryKeyStore(store.path, None)).prepare()
+    world.tick()
+    assert reader._keys.ring == ring
+    world.let(KNOWN)
+    assert world.states() == ["retiring", "active", "next"], "as soon as it may, it rotates"
+
+
+def test_a_waiting_key_that_is_lost_is_replaced_before_its_turn(world: World, logs: Logs) -> None:
+    lost = world.key(1).kid
+    (world.store.path / f"{lost}.pem").unlink()
+    world.start()
+    world.let(EVERY - TIMING.lead)
+    assert world.states() == ["active", "next", "next", "next"], "two that can sign"
+    world.let(TIMING.lead)
+    assert world.states() == ["retiring", "next", "active", "next"]
+    assert world.keepers[0]._keys.signing_key().kid == world.key(2).kid
+    (problem,) = events(logs, "key_store_problem")
+    assert f"embedjwt keys revoke {lost}" in problem["detail"]
+    operate(world.store).revoke(lost, reason="lost")
+    world.tick()
+    assert len(events(logs, "key_store_recovered")) == 1
 
 
 def test_a_store_that_cannot_be_written_is_tried_again_after_a_while(
@@ -352,8 +464,7 @@ def test_a_store_that_cannot_be_written_is_tried_again_after_a_while(
             assert len(events(logs, "key_rotation_failed")) == len(tried) == store.count
     gaps = [later - sooner for sooner, later in pairwise(tried)]
     assert tried[0] == 0, "at once"
-    assert gaps[0] == 60
-    assert gaps == sorted(gaps)
+    assert gaps[:6] == [60, 120, 240, 480, 960, 1920], "each failure doubles it"
     assert max(gaps) <= 3600
     failure = events(logs, "key_rotation_failed")[0]
     assert failure["log_level"] == "warning"
@@ -440,7 +551,7 @@ def test_the_thread_looks_and_outlives_what_goes_wrong(world: World, logs: Logs)
 FORKING = """
 import os, sys, threading, time
 from pathlib import Path
-from embedjwt.keys import DirectoryKeyStore, KeyRing
+from embedjwt.keys import DirectoryKeyStore, KeyRing, files
 from embedjwt.keys.keeper import Keeper
 from keys_support import operate
 

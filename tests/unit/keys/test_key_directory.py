@@ -11,19 +11,21 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from keys_support import NOW, PATHS, TIMING, check_whole, load, operate, published, verify
+from keys_support import NOW, PATHS, TIMING, check_whole, load, operate, published, start, verify
 from structlog.typing import EventDict
 
-from embedjwt.errors import KeysUnavailable, StoreBusy
+from embedjwt.errors import KeysUnavailable, StoreBusy, StoreReadOnly, TransitionRefused
 from embedjwt.keys import DirectoryKeyStore, KeyRing, Ring, files
 from embedjwt.keys.jwk import public_jwk
 from embedjwt.keys.signer import generate
+from tests_support import FakeClock
 
 MakeStore = Callable[..., DirectoryKeyStore]
 
@@ -225,20 +227,42 @@ DAMAGE: list[tuple[str, Callable[[Path], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize("which", ["active", "next"])
-@pytest.mark.parametrize(
+each_damage = pytest.mark.parametrize(
     ("damage", "message"), [pytest.param(d, m, id=name) for name, d, m in DAMAGE]
 )
+
+
+@each_damage
 def test_a_damaged_private_key_is_refused(
-    store: DirectoryKeyStore, which: str, damage: Callable[[Path], None], message: str
+    store: DirectoryKeyStore, damage: Callable[[Path], None], message: str
 ) -> None:
-    kid = next(key.kid for key in store.ring().records if key.state == which)
-    path = store.path / f"{kid}.pem"
+    path = active_file(store)
     damage(path)
     with pytest.raises(KeysUnavailable, match=message) as refused:
-        load(store)
+        start(store)
     assert str(path) in refused.value.detail
     assert refused.value.hint
+
+
+@each_damage
+def test_a_damaged_key_that_waits_is_told_and_not_used(
+    store: DirectoryKeyStore, damage: Callable[[Path], None], message: str
+) -> None:
+    active, waiting = store.ring().records
+    path = store.path / f"{waiting.kid}.pem"
+    damage(path)
+    keys = start(store)
+    assert verify(keys.signing_key().sign({"sub": "ada"}), keys.current.jwks) == {"sub": "ada"}
+    assert keys.signing_key().kid == active.kid
+    with pytest.raises(KeysUnavailable, match=message) as problem:
+        keys.check()
+    assert str(path) in problem.value.detail
+    assert f"embedjwt keys revoke {waiting.kid}" in problem.value.hint
+    with pytest.raises(TransitionRefused, match="no next key can be used"):
+        operate(store, clock=later).activate()
+    with pytest.raises(KeysUnavailable, match=message):
+        operate(store, clock=later).activate(waiting.kid)
+    assert store.ring().records == (active, waiting)
 
 
 @pytest.mark.parametrize(
@@ -293,8 +317,11 @@ def test_a_passphrase_that_cannot_protect_is_refused(directory: Path, passphrase
 
 
 def test_no_directory_is_said_clearly(directory: Path) -> None:
-    with pytest.raises(KeysUnavailable, match="does not exist") as refused:
-        load(DirectoryKeyStore(directory, None))
+    store = DirectoryKeyStore(directory, None)
+    for look in (store.ring, store.version, lambda: start(store)):
+        with pytest.raises(KeysUnavailable, match="does not exist") as refused:
+            look()
+        assert refused.value.code == "keys_missing"
     assert "embedjwt init" in refused.value.hint
 
 
@@ -461,7 +488,8 @@ def test_what_a_failing_disk_took_all_the_same_is_in_the_audit_trail(
         before = {key.kid: key.state for key in keys.ring.records}
         states = {key.kid: key.state for key in store.ring().records}
         done = {(kid, state) for kid, state in states.items() if before.get(kid) != state}
-        told = {(entry["kid"], entry["after"]) for entry in logs if entry["revision"] > 1}
+        trail = [entry for entry in logs if entry["event"] == "key_transition"]
+        told = {(entry["kid"], entry["after"]) for entry in trail if entry["revision"] > 1}
         assert told == done
         logs.clear()
 
@@ -506,10 +534,10 @@ def test_a_disk_that_takes_a_byte_at_a_time_gets_all(
 def read_only() -> Iterator[DirectoryKeyStore]:
     """A store in a directory that this user, who for once is not root, cannot write."""
     parent = Path(tempfile.mkdtemp(prefix="embedjwt-"))
-    nobody = 65534 if os.geteuid() == 0 else os.geteuid()
-    os.chown(parent, nobody, -1)
     caller = os.geteuid()
-    os.seteuid(nobody)
+    nobody = caller or 65534
+    os.chown(parent, nobody, -1)
+    os.setresuid(nobody, nobody, caller)
     try:
         store = DirectoryKeyStore(parent / "jwks", None)
         init(store)
@@ -517,14 +545,20 @@ def read_only() -> Iterator[DirectoryKeyStore]:
         yield store
         store.path.chmod(0o700)
     finally:
-        os.seteuid(caller)
+        os.setresuid(caller, caller, caller)
         shutil.rmtree(parent)
 
 
 def test_a_read_only_directory_loads(read_only: DirectoryKeyStore) -> None:
     assert load(read_only).signing
-    with pytest.raises(KeysUnavailable, match="already holds keys"):
-        init(read_only)
+    before = read_only.ring()
+    for work in (init, *WORK.values()):
+        with pytest.raises(StoreReadOnly, match="cannot be written here") as refused:
+            work(read_only)
+        assert refused.value.code == "keys_read_only"
+        assert str(read_only.path) in refused.value.detail
+    assert read_only.ring() == before
+    assert any("another process" in concern for concern in read_only.concerns())
 
 
 def test_a_read_only_directory_in_need_of_repair_says_so(read_only: DirectoryKeyStore) -> None:
@@ -532,10 +566,16 @@ def test_a_read_only_directory_in_need_of_repair_says_so(read_only: DirectoryKey
     read_only.jwks_file.unlink()
     (read_only.path / ".lock").unlink()
     read_only.path.chmod(0o500)
+    keys = start(read_only)
+    assert keys.signing_key(), "it is read by others, if at all"
     with pytest.raises(KeysUnavailable, match=r"jwks\.json does not hold .* Permission denied"):
-        load(read_only)
-    with pytest.raises(KeysUnavailable, match="Permission denied"):
+        keys.check()
+    with pytest.raises(StoreReadOnly):
         init(read_only)
+    read_only.path.chmod(0o700)
+    keys.refresh()
+    assert keys.problem is None
+    assert read_only.jwks_file.read_bytes() == keys.current.jwks
 
 
 def test_a_key_that_kept_its_name_has_its_file_by_its_thumbprint(store: DirectoryKeyStore) -> None:
@@ -550,19 +590,47 @@ def test_a_key_that_kept_its_name_has_its_file_by_its_thumbprint(store: Director
     assert not (store.path.parent / "theirs.pem").exists()
 
 
-def test_keys_that_have_moved_are_used_here_and_changed_only_there(
-    store: DirectoryKeyStore,
-) -> None:
+def test_published_keys_that_another_process_holds_are_left_to_it(store: DirectoryKeyStore) -> None:
+    whole = store.jwks_file.read_bytes()
+    store.jwks_file.write_bytes(b"{}")
     with store.changing():
-        store.move_to("postgresql://db.internal/embedjwt")
-    check_whole(store)
+        loaded = load(DirectoryKeyStore(store.path, None))
+    assert loaded.jwks == whole
+    assert store.jwks_file.read_bytes() == b"{}", "nobody waits at the start"
+    assert load(store).jwks == store.jwks_file.read_bytes() == whole
+
+
+def test_a_ring_that_could_not_be_read_again_is_not_written(
+    store: DirectoryKeyStore, monkeypatch: pytest.MonkeyPatch, logs: list[EventDict]
+) -> None:
     before = store.ring_file.read_bytes()
-    for work in (init, *WORK.values()):
-        with pytest.raises(KeysUnavailable, match=r"moved to postgresql://db\.internal") as refused:
-            work(store)
-        assert refused.value.code == "keys_moved"
-        assert str(store.moved_file) in refused.value.hint
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "MAX_BYTES", len(before) + 100)
+        with pytest.raises(KeysUnavailable, match="too large to be read"):
+            operate(store).prepare()
     assert store.ring_file.read_bytes() == before
+    assert logs == []
+    check_whole(store)
+    assert len(operate(store).prepare().records) == 3
+
+
+def test_a_lock_is_waited_for_half_a_minute(
+    store: DirectoryKeyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock(0)
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+
+    monkeypatch.setattr(files, "time", SimpleNamespace(monotonic=clock, sleep=sleep))
+    other = DirectoryKeyStore(store.path, None)
+    with store.changing(), pytest.raises(StoreBusy) as refused:
+        operate(other).prepare()
+    assert 30 <= clock.now < 31
+    assert f"fuser {store.path / '.lock'}" in refused.value.hint
+    clock.now, before = 0, store.ring().revision
+    assert operate(other).prepare().revision == before + 1
+    assert clock.now == 0
 
 
 def test_the_version_differs_after_every_change(store: DirectoryKeyStore) -> None:

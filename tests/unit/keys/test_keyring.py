@@ -10,13 +10,14 @@ from dataclasses import replace
 import pytest
 from keys_support import NOW, TIMING, load, operate, published, verify
 
-from embedjwt.errors import KeysUnavailable
+from embedjwt.errors import KeysUnavailable, RingDamaged
 from embedjwt.keys import DirectoryKeyStore, KeyRing, Ring, SigningKey, files
 from embedjwt.keys.document import entity_tag, to_json
 from embedjwt.keys.ring import KeyRecord
 from tests_support import FakeClock
 
 P = TIMING.propagation_delay
+JUST_NOW = 2  # seconds within which requests leave looking to others
 SetStates = Callable[..., Ring]
 Harm = Callable[[DirectoryKeyStore], None]
 
@@ -137,6 +138,7 @@ def test_a_view_that_cannot_be_renewed_is_not_used_for_longer(
     store: DirectoryKeyStore,
     clock: FakeClock,
     monotonic: FakeClock,
+    passes: Callable[[float], None],
     wall: float,
     mono: float,
     stale: bool,
@@ -157,6 +159,7 @@ def test_a_view_that_cannot_be_renewed_is_not_used_for_longer(
         assert str(store.ring_file) in refused.value.hint
     assert keys.ring, "for the operator"
     (store.path / "aside").rename(store.ring_file)
+    passes(JUST_NOW + 0.5)
     assert keys.signing_key()
     assert keys.current
     assert keys.problem is None
@@ -206,9 +209,16 @@ def _replace_key(store: DirectoryKeyStore) -> None:
         path.write_bytes(b"")
 
 
+def _no_active(store: DirectoryKeyStore) -> None:
+    first, second = store.ring().records
+    retired = replace(first, state="retiring", retires_at=NOW)
+    files.write(store.ring_file, to_json(Ring((retired, second))), files.PRIVATE)
+
+
 @pytest.mark.parametrize(
     ("harm", "for_ever"),
     [
+        (_no_active, True),
         (_break_ring, True),
         (_publish_nothing, True),
         (_lose_ring, False),
@@ -224,19 +234,24 @@ def test_a_store_that_fails_leaves_the_last_good_keys(
     harm: Harm,
     for_ever: bool,
 ) -> None:
-    """Without limit only where the ring itself is damaged, for nobody can change it from there."""
+    """Without limit only where the ring itself was seen to become damaged.
+
+    Nobody can change it from there.
+    """
     kid, body, etag = keys.signing_key().kid, keys.current.jwks, keys.current.etag
     good = {path: path.read_bytes() for path in store.path.iterdir()}
     harm(store)
-    passes(P)
+    passes(JUST_NOW)
+    keys.refresh()
+    passes(P - JUST_NOW)
     keys.refresh()
     assert (keys.signing_key().kid, keys.current.jwks, keys.current.etag) == (kid, body, etag)
-    assert keys.problem is not None
-    assert str(store.path) in keys.problem or "no key to publish" in keys.problem
-    passes(1)
+    assert str(store.path) in (keys.problem or "")
+    passes(JUST_NOW + 1)
     if for_ever:
-        passes(10 * 86400)
-        assert (keys.signing_key().kid, keys.current.etag) == (kid, etag)
+        for _ in range(10):
+            passes(86400)
+            assert (keys.signing_key().kid, keys.current.etag) == (kid, etag)
     else:
         with pytest.raises(KeysUnavailable) as refused:
             keys.signing_key()
@@ -248,11 +263,71 @@ def test_a_store_that_fails_leaves_the_last_good_keys(
     assert (keys.signing_key().kid, keys.current.etag) == (kid, etag)
 
 
+@pytest.mark.parametrize("harm", [_break_ring, _publish_nothing, _no_active])
+@pytest.mark.parametrize(("wall", "mono"), [(2.5, 0), (0, 2.5), (-86400, 2.5), (P, P)])
+def test_damage_that_was_not_seen_to_happen_gives_no_more_time(
+    keys: KeyRing,
+    store: DirectoryKeyStore,
+    clock: FakeClock,
+    monotonic: FakeClock,
+    passes: Callable[[float], None],
+    harm: Harm,
+    wall: float,
+    mono: float,
+) -> None:
+    """Between the last look and the damage another may have revoked the key that signs here."""
+    harm(store)
+    clock.now += wall
+    monotonic.now += mono
+    keys.refresh()
+    assert keys.signing_key(), "for propagation_delay"
+    for _ in range(P):
+        passes(1)
+        keys.refresh()
+    passes(1)
+    for ask in (keys.signing_key, lambda: keys.current):
+        with pytest.raises(KeysUnavailable) as refused:
+            ask()
+        assert refused.value.code == "keys_stale"
+
+
+def test_damage_that_ends_in_another_failure_gives_no_more_time(
+    keys: KeyRing, store: DirectoryKeyStore, passes: Callable[[float], None]
+) -> None:
+    _break_ring(store)
+    keys.refresh()
+    passes(10)
+    keys.refresh()
+    _lose_ring(store)
+    passes(10)
+    keys.refresh()
+    _break_ring(store)
+    for _ in range(P):
+        passes(1)
+        keys.refresh()
+    with pytest.raises(KeysUnavailable) as refused:
+        keys.signing_key()
+    assert refused.value.code == "keys_stale"
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [(_break_ring, "not JSON"), (_no_active, "no key that signs")],
+)
+def test_a_damaged_ring_stops_the_start(
+    store: DirectoryKeyStore, make_keys: MakeKeys, harm: Harm, says: str
+) -> None:
+    harm(store)
+    with pytest.raises(RingDamaged, match=says):
+        make_keys()
+
+
 def test_a_damaged_ring_that_is_restored_is_followed_again(
     keys: KeyRing, store: DirectoryKeyStore, passes: Callable[[float], None], set_states: SetStates
 ) -> None:
     whole = store.ring_file.read_bytes()
     _break_ring(store)
+    keys.refresh()
     passes(86400)
     keys.refresh()
     files.write(store.ring_file, whole, files.PRIVATE)
@@ -315,8 +390,9 @@ def test_a_revoked_key_does_not_go_on_even_where_the_new_one_cannot_be_read(
     old, new = (key.kid for key in set_states(store, "revoked", "active").records)
     _close(store, new)
     keys.refresh()
-    with pytest.raises(KeysUnavailable, match="no key may sign"):
+    with pytest.raises(KeysUnavailable, match="no key may sign") as refused:
         keys.signing_key()
+    assert str(store.path) not in refused.value.detail
     assert published(keys.current.jwks) == [new]
     assert old not in keys.current.signing
     (store.path / f"{new}.pem").chmod(0o600)
@@ -336,18 +412,6 @@ def test_a_next_key_that_cannot_be_read_is_told_while_it_is_not_needed(
         assert keys.signing_key().kid == old
         assert new in published(keys.current.jwks)
         passes(P)
-
-
-@pytest.mark.parametrize("states", [("retiring", "next"), ("revoked", "next")])
-def test_without_an_active_key_nothing_is_signed(
-    keys: KeyRing, store: DirectoryKeyStore, set_states: SetStates, states: tuple[str, str]
-) -> None:
-    set_states(store, *states)
-    keys.refresh()
-    with pytest.raises(KeysUnavailable, match="no key may sign") as refused:
-        keys.signing_key()
-    assert str(store.path) not in refused.value.detail
-    assert keys.current.jwks
 
 
 def test_a_changed_algorithm_waits_for_its_key(
@@ -433,6 +497,41 @@ def test_a_look_that_takes_long_does_not_pass_for_a_new_one(
         keys.signing_key()
 
 
+def test_requests_look_only_where_nobody_has_tried(
+    store: DirectoryKeyStore, clock: FakeClock, monotonic: FakeClock
+) -> None:
+    """Each would wait for a store that does not answer, until no thread is left."""
+
+    class Dead(DirectoryKeyStore):
+        dead = False
+        looks = 0
+
+        def version(self) -> tuple[int, int, int]:
+            self.looks += 1
+            if self.dead:
+                raise KeysUnavailable("no answer")
+            return super().version()
+
+    dead = Dead(store.path, None)
+    keys = KeyRing(dead, "ES256", clock, propagation_delay=P, monotonic=monotonic)
+    dead.dead = True
+    monotonic.now += P + 1
+    dead.looks = 0
+    for wait, looks in ((0.0, 1), (0.0, 1), (JUST_NOW, 1), (0.5, 2), (1.0, 2)):
+        monotonic.now += wait
+        for ask in (keys.signing_key, lambda: keys.current):
+            with pytest.raises(KeysUnavailable, match="could not be read for so long"):
+                ask()
+        assert dead.looks == looks
+    keys.refresh()
+    assert dead.looks == 3, "whoever keeps the keys always looks"
+    dead.dead = False
+    monotonic.now += JUST_NOW + 0.5
+    assert keys.signing_key()
+    assert keys.current
+    assert dead.looks == 4
+
+
 def test_while_one_thread_looks_the_others_do_not_wait(
     store: DirectoryKeyStore, clock: FakeClock, monotonic: FakeClock
 ) -> None:
@@ -462,6 +561,7 @@ def test_while_one_thread_looks_the_others_do_not_wait(
     go_on.set()
     thread.join()
     stuck.stuck = False
+    keys.refresh()
     assert keys.signing_key()
 
 

@@ -134,6 +134,49 @@ def test_a_wait_is_over_only_when_it_was_watched(seen: float) -> None:
     assert step == Step("activate", "ES256", "b", late)
 
 
+def test_a_wait_that_was_promised_is_watched_to_its_end() -> None:
+    """Lowered settings do not shorten it, for caches were filled before."""
+    slow, quick = Timing(30 * 86400, 86400, 300, 120), Timing(30 * 86400, 3600, 300, 120)
+    ring = transitions.prepare(first_ring(slow), {"kid": "c", "alg": "ES256"}, NOW, slow)
+    late, promised = NOW + YEAR, slow.known_everywhere
+    assert next_step(ring, late, quick, "ES256", lambda _: promised - 1) is None
+    step = next_step(ring, late, quick, "ES256", lambda _: promised)
+    assert step == Step("activate", "ES256", "b", late)
+
+
+@pytest.mark.parametrize(
+    ("after", "seen", "leaves"),
+    [(4080, 4080, True), (4079, 9999, False), (9999, 4079, False), (0, 0, False)],
+)
+def test_keys_of_another_algorithm_leave_only_when_they_are_ready(
+    after: int, seen: int, leaves: bool
+) -> None:
+    """Another process may still be set to theirs, and have just made them."""
+    timing = Timing(30 * 86400, 3600, 300, 120)
+    ring = transitions.prepare(first_ring(timing), {"kid": "c", "alg": "EdDSA"}, NOW, timing)
+    step = next_step(ring, NOW + after, timing, "ES256", lambda _: seen)
+    assert step == (Step("remove", "EdDSA", "c", NOW + after) if leaves else None)
+
+
+@pytest.mark.parametrize(
+    ("after", "seen", "leaves"),
+    [
+        (10 * 86400 + 3780, 3780, True),
+        (10 * 86400 + 3779, 99 * 86400, False),
+        (99 * 86400, 3779, False),
+    ],
+)
+def test_a_key_with_which_others_sign_leaves_after_its_time_and_an_overlap_that_was_watched(
+    after: int, seen: int, leaves: bool
+) -> None:
+    timing = Timing(0, 3600, 300, 120)
+    until = NOW + 10 * 86400
+    jwk = {"kid": "theirs", "alg": "ES256", "x": "theirs"}
+    ring = transitions.adopt_retiring(first_ring(timing), jwk, NOW, timing, signs_until=until)
+    step = next_step(ring, NOW + after, timing, "ES256", lambda _: seen)
+    assert step == (Step("remove", "ES256", "theirs", NOW + after) if leaves else None)
+
+
 def test_new_settings_hold_for_keys_that_are_there() -> None:
     """A shorter ``rotate_every`` takes effect now, a longer ``verifier_cache_ttl`` too."""
     slow = _timing(90 * 86400, 60, 300, 120)
