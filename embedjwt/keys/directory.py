@@ -130,7 +130,7 @@ class DirectoryKeyStore:
                 f"the keys of {self.path} have moved to {moved.location}; here they can be used "
                 f"until {moment(moved.until)} UTC: set database, and restart"
             ]
-        if not os.access(self.path, os.W_OK):
+        if not os.access(self.path, os.W_OK, effective_ids=True):
             return [
                 f"{self.path} cannot be written here: keys rotate only if another process does it"
             ]
@@ -146,7 +146,7 @@ class DirectoryKeyStore:
         files.prepare_directory(
             self.path, may_close=lambda entry: bool(_OURS.fullmatch(entry.name))
         )
-        if not os.access(self.path, os.W_OK):
+        if not os.access(self.path, os.W_OK, effective_ids=True):
             raise StoreReadOnly(
                 f"{self.path} cannot be written here",
                 hint="change the keys where it can be, as the user that embedjwt runs as",
@@ -183,7 +183,7 @@ class DirectoryKeyStore:
         try:
             note = json.loads(files.read_trusted(self.moved_file))
             return _Moved(str(note["location"]), int(note["until"]))
-        except (ValueError, TypeError, LookupError):
+        except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
             return _Moved("another place", 0)
 
     def _refusal(self, moved: _Moved) -> KeysUnavailable:

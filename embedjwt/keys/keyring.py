@@ -219,9 +219,11 @@ class KeyRing:
                 f"{again[0]} was revoked",
                 f"embedjwt keys revoke {again[0]} --reason 'revoked before the restore'",
             )
+        held = self._loaded.ring
         known = {key.kid for key in ring.records}
-        held = self._loaded.ring.in_state("active", "retiring")
-        lost = [key.kid for key in held if key.kid not in known]
+        if ring.revision > held.revision:  # it went on; dead keys are forgotten some day
+            known |= {key.kid for key in held.records}
+        lost = [key.kid for key in held.in_state("active", "retiring") if key.kid not in known]
         if lost:
             raise _went_back(
                 f"{lost[0]} was there, whose tokens are alive",

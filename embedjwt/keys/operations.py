@@ -107,7 +107,7 @@ class Operator:
         with self.store.changing() as change:
             ring = _held(change, self.store)
             now = self.clock()
-            keys = [ring.find(kid) for kid in kids]
+            keys = list({key.kid: key for key in map(ring.find, kids)}.values())
             if any(key.state == "active" for key in keys):
                 heir = self._successor(ring, change.custody, without=keys)
                 if heir is None:
@@ -204,14 +204,13 @@ class Operator:
         return ring
 
     def _usable(self, ring: Ring, change: Change) -> Ring:
-        """The ring without those next keys that would be of no use."""
-        custody = change.custody
-        return replace(
-            ring,
-            records=tuple(
-                key for key in ring.records if key.state != "next" or _can_sign(key, custody)
-            ),
-        )
+        """The ring without those next keys of our algorithm that would be of no use."""
+
+        def counts(key: KeyRecord) -> bool:
+            mine = key.state == "next" and key.alg == self.algorithm
+            return not mine or _can_sign(key, change.custody)
+
+        return replace(ring, records=tuple(filter(counts, ring.records)))
 
     def _successor(
         self, ring: Ring, custody: Custody, without: Collection[KeyRecord] = ()

@@ -20,8 +20,9 @@ def install(app: Flask, service: Service) -> None:
 
     @app.get("/readyz")
     def readyz() -> dict[str, str | int]:
-        kid = service.keys.signing_key().kid
+        key = service.keys.signing_key()
+        key.sign({})  # an HSM may be gone
         published = service.keys.current  # refused where it is too old to be published
         # What exactly is wrong names paths, so it is in the log alone.
         status = "ready" if service.keys.problem is None else "degraded"
-        return {"status": status, "kid": kid, "revision": published.ring.revision}
+        return {"status": status, "kid": key.kid, "revision": published.ring.revision}

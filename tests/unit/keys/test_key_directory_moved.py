@@ -94,7 +94,13 @@ def test_a_running_service_hears_of_the_move(store: DirectoryKeyStore) -> None:
     assert problem.value.code == "keys_moved"
 
 
-@pytest.mark.parametrize("note", [b"", b"{", b"[]", b"{}", b"null", b'{"location": "x"}', b"\xff"])
+NOTES = [
+    *(b"", b"{", b"[]", b"{}", b"null", b'{"location": "x"}', b"\xff"),
+    *(b'{"location": "x", "until": 1e999}', b"[" * 100_000),
+]
+
+
+@pytest.mark.parametrize("note", NOTES)
 def test_a_note_that_says_nothing_ends_it_at_once(store: DirectoryKeyStore, note: bytes) -> None:
     files.write(store.moved_file, note, files.PRIVATE)
     with pytest.raises(KeysUnavailable, match="moved to another place") as refused:

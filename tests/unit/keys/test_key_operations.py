@@ -262,3 +262,18 @@ def test_where_there_are_no_keys_nothing_is_done(tmp_path: Path) -> None:
         with pytest.raises(KeysUnavailable) as refused:
             work()
         assert refused.value.code == "keys_missing"
+
+
+def test_a_left_over_key_leaves_though_its_private_half_is_lost(store: DirectoryKeyStore) -> None:
+    other = after(store, 0, "EdDSA").prepare().records[-1]
+    lose(store, other)
+    operator = after(store, 2 * KNOWN)
+    assert [(step.action, step.kid) for step in operator.advance()] == [("remove", other.kid)]
+    assert not operator.due(store.ring(), lambda _: float("inf"))
+
+
+def test_a_key_that_is_named_twice_is_revoked_once(store: DirectoryKeyStore) -> None:
+    kid = store.ring().in_state("next")[0].kid
+    ring = operate(store).revoke(kid, kid[:12], reason="typed twice")
+    assert ring.find(kid).state == "revoked"
+    assert ring.revocations == 1

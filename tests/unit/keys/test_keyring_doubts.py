@@ -130,6 +130,11 @@ def test_a_ring_that_lacks_a_single_record(
     if not followed:
         assert code(keys) == "keys_went_back"
         assert lost.kid in (keys.problem or "")
+        # Had it gone on since, for so long that the dead are forgotten, it would be followed.
+        on = replace(rest, revision=whole.revision + 1)
+        files.write(store.ring_file, to_json(on), files.PRIVATE)
+        keys.refresh()
+        assert keys.ring == on
 
 
 def test_a_store_that_only_lost_a_waiting_key_is_followed(

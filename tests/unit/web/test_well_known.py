@@ -10,6 +10,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from embedjwt.errors import KeysUnavailable
+from embedjwt.keys import SigningKey
 from tests_support import FakeClock
 
 JWKS = "/.well-known/jwks.json"
@@ -145,3 +147,20 @@ def test_static_files_may_be_loaded_by_host_pages(make_app: MakeApp) -> None:
     assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
     answer.close()
+
+
+def test_not_ready_where_the_key_cannot_sign(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when an HSM is gone, which no look at the key store would show."""
+    client = make_app().test_client()
+    assert client.get("/readyz").status_code == 200
+
+    def gone(*_: object) -> str:
+        raise KeysUnavailable("the key cannot sign at the moment", code="hsm_unavailable")
+
+    monkeypatch.setattr(SigningKey, "sign", gone)
+    refused = client.get("/readyz")
+    assert refused.status_code == 503
+    assert refused.get_json()["code"] == "hsm_unavailable"
+    assert client.get("/healthz").status_code == 200
