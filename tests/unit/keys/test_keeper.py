@@ -410,7 +410,7 @@ def test_who_may_not_write_follows_and_says_so_once(
     world.store = store = Attempts(world.store.path, None)
     reader = world.start()
     with monkeypatch.context() as patch:
-        patch.setattr(os, "access", lambda *_: False)
+        patch.setattr(os, "access", lambda *_, **__: False)
         world.let(EVERY, look_every=30)
         assert 24 <= store.count <= 25, "once an hour, also when a key is due"
         (told,) = logs
