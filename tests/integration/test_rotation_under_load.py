@@ -30,8 +30,8 @@ from tests_support import UPSTREAM_SECRET
 FACTOR = 60
 """Seconds of the services' time in one of ours."""
 
-V, T, P, H = 60, 30, 180, 300
-ROTATE_EVERY = 960
+V, T, P, H = 60, 30, 300, 300
+ROTATE_EVERY = 1200
 
 COMPRESSED = """
 import os, sys, time
@@ -86,7 +86,7 @@ def test_no_token_fails_through_rotations_and_a_revocation(
             for directory in directories
         ]
         with Callers(seen, urls, now):
-            wait_until(lambda: len(signers(seen)) >= 4, 120, seen)
+            wait_until(lambda: len(signers(seen)) >= 4, 180, seen)
             wait_until(lambda: ready(urls[0]), 60, seen)
             listed = embedjwt("keys", "list", "--json", **there)
             keys = json.loads(listed)["keys"]
