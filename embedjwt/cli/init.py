@@ -20,7 +20,7 @@ from embedjwt.cli.common import (
 from embedjwt.config import DEFAULT_FILE, Settings, load_settings
 from embedjwt.config.template import TEMPLATE
 from embedjwt.errors import EmbedJWTError, KeysUnavailable
-from embedjwt.keys.build import directory_store, operator
+from embedjwt.keys.build import directory_store, key_store, operator
 from embedjwt.keys.files import make_parents
 from embedjwt.keys.store import KeyStore
 
@@ -40,8 +40,6 @@ def command(*, directory: Path, config: Path | None, as_json: bool) -> None:
     Nothing is asked and nothing is overwritten; what is missing is added. The file explains
     every setting; 'embedjwt check' in DIRECTORY passes at once.
     """
-    from embedjwt.keys.build import key_store
-
     log_to_standard_error()
     file = config or directory / DEFAULT_FILE
     directory = file.parent
@@ -92,8 +90,8 @@ def _refuse_beside_a_directory(settings: Settings) -> None:
     """New keys in a database, with others in use in the directory, would be known to no Grafana."""
     if settings.key_store == "database":
         with suppress(KeysUnavailable):
-            ring = directory_store(settings).ring()
-            if ring.published() and not directory_store(settings).moved_file.exists():
+            store = directory_store(settings)
+            if store.ring().published() and not store.moved_file.exists():
                 raise EmbedJWTError(
                     f"{settings.keys.directory} holds keys that may be in use",
                     hint=f"embedjwt keys import --from-directory {settings.keys.directory} moves "

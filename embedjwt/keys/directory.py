@@ -71,7 +71,7 @@ class DirectoryKeyStore:
         return time.time()
 
     def version(self) -> tuple[int, int, int]:
-        """Differs whenever the ring was replaced; costs one ``stat``."""
+        """Differs whenever the ring was replaced; costs two looks at names."""
         try:
             info = self.ring_file.stat()
         except FileNotFoundError as error:
@@ -130,7 +130,7 @@ class DirectoryKeyStore:
                 f"the keys of {self.path} have moved to {moved.location}; here they can be used "
                 f"until {moment(moved.until)} UTC: set database, and restart"
             ]
-        if not os.access(self.path, os.W_OK, effective_ids=True):
+        if not self._is_writable():
             return [
                 f"{self.path} cannot be written here: keys rotate only if another process does it"
             ]
@@ -146,7 +146,7 @@ class DirectoryKeyStore:
         files.prepare_directory(
             self.path, may_close=lambda entry: bool(_OURS.fullmatch(entry.name))
         )
-        if not os.access(self.path, os.W_OK, effective_ids=True):
+        if not self._is_writable():
             raise StoreReadOnly(
                 f"{self.path} cannot be written here",
                 hint="change the keys where it can be, as the user that embedjwt runs as",
@@ -161,6 +161,9 @@ class DirectoryKeyStore:
         """
         note = json.dumps({"location": location, "until": until}).encode() + b"\n"
         files.write(self.moved_file, note, files.PRIVATE)
+
+    def _is_writable(self) -> bool:
+        return os.access(self.path, os.W_OK, effective_ids=True)
 
     def _held(self) -> Ring | None:
         moved = self._moved()

@@ -16,7 +16,14 @@ from embedjwt.errors import KeysUnavailable, TransitionRefused
 from embedjwt.keys import ring as transitions
 from embedjwt.keys.jwk import Jwk
 from embedjwt.keys.ring import KeyRecord, Ring, new_ring, successor
-from embedjwt.keys.schedule import Seen, Step, next_step, trust_the_clock
+from embedjwt.keys.schedule import (
+    Seen,
+    Step,
+    apply_step,
+    next_step,
+    trust_the_clock,
+    unneeded,
+)
 from embedjwt.keys.signer import PrivateKey
 from embedjwt.keys.store import Change, Custody, KeyStore
 from embedjwt.keys.timing import Timing
@@ -177,9 +184,7 @@ class Operator:
         if step.kid is None:
             ring = self._prepared(ring, change)
             return ring, Step(step.action, step.alg, ring.records[-1].kid, step.at)
-        if step.action == "activate":
-            return transitions.activate(ring, step.kid, self.clock(), self.timing), step
-        return transitions.remove(ring, step.kid, self.clock(), self.timing), step
+        return apply_step(ring, step, self.timing), step
 
     def _prepared(self, ring: Ring, change: Change) -> Ring:
         jwk = change.custody.create(self.algorithm)
@@ -194,13 +199,8 @@ class Operator:
     def _without_dead(self, ring: Ring) -> Ring:
         """The ring without keys that nothing needs any more."""
         now = self.clock()
-        active = ring.signs(self.algorithm)
-        settled = active is not None and active.alg == self.algorithm
-        for key in ring.in_state("retiring", "next"):
-            over = key.alg != self.algorithm and settled and key.may_sign_from(self.timing)
-            ends = key.may_leave_from(self.timing) if key.state == "retiring" else over
-            if ends and ring.moment(now) >= ends:
-                ring = transitions.remove(ring, key.kid, now, self.timing)
+        for key in unneeded(ring, now, self.timing, self.algorithm):
+            ring = transitions.remove(ring, key.kid, now, self.timing)
         return ring
 
     def _usable(self, ring: Ring, change: Change) -> Ring:
@@ -232,20 +232,18 @@ class Operator:
 
 def record_transitions(before: Ring, after: Ring, **facts: object) -> None:
     """An audit event for each key whose state differs; ``facts`` go with each of them."""
-    states = {key.kid: key.state for key in before.records}
-    for key in after.records:
-        if states.get(key.kid) != key.state:
-            audit.record(
-                "key_transition",
-                actor=after.changed_by,
-                kid=key.kid,
-                alg=key.alg,
-                before=states.get(key.kid),
-                after=key.state,
-                revision=after.revision,
-                reason=key.reason,
-                **facts,
-            )
+    for key, was in transitions.changed_keys(before, after):
+        audit.record(
+            "key_transition",
+            actor=after.changed_by,
+            kid=key.kid,
+            alg=key.alg,
+            before=was,
+            after=key.state,
+            revision=after.revision,
+            reason=key.reason,
+            **facts,
+        )
 
 
 def _can_sign(key: KeyRecord, custody: Custody) -> bool:

@@ -267,6 +267,12 @@ def successor(
     )
 
 
+def changed_keys(before: Ring, after: Ring) -> list[tuple[KeyRecord, KeyState | None]]:
+    """The keys whose state differs, and what it was; ``None`` for a key that was not there."""
+    states = {key.kid: key.state for key in before.records}
+    return [(key, states.get(key.kid)) for key in after.records if states.get(key.kid) != key.state]
+
+
 def is_reason(text: str) -> bool:
     """Whether it can be kept in the ring and shown on a terminal as it is."""
     return len(text.strip()) > 0 and len(text) <= _LONGEST_REASON and text.isprintable()

@@ -50,33 +50,44 @@ def next_step(
     rotation need not wait either. With ``rotate_every = 0`` only dead keys are removed.
     """
     at = ring.moment(now)
-
-    def is_ready(key: KeyRecord) -> bool:
-        ready = key.may_sign_from(timing)
-        return at >= ready and seen(key) >= ready - (key.published_at or 0)
-
-    for key in ring.in_state("retiring"):
-        # Not for as long as another program signs with it: services restart within weeks.
-        if at >= key.may_leave_from(timing) and seen(key) >= timing.overlap:
+    for key in unneeded(ring, now, timing, algorithm, seen):
+        if key.state == "retiring" or timing.rotate_every:
             return Step("remove", key.alg, key.kid, at)
     if timing.rotate_every == 0:
         return None
-    active = ring.signs(algorithm)
     waiting = [key for key in ring.in_state("next") if key.alg == algorithm]
-    if active is not None and active.alg == algorithm:
-        for key in ring.in_state("next"):
-            # Left over from a change of algorithm; it never signed. Not before it is ready, for
-            # another process may still be set to its algorithm, and have just made it.
-            if key.alg != algorithm and is_ready(key):
-                return Step("remove", key.alg, key.kid, at)
-    handover = _handover(active, algorithm, timing)
-    aged = [key for key in waiting if is_ready(key)]
+    handover = _handover(ring.signs(algorithm), algorithm, timing)
+    aged = [key for key in waiting if _is_ready(key, at, timing, seen)]
     if at >= handover and len(aged) >= 2:
         return Step("activate", algorithm, aged[0].kid, at)
     wanted = 2 if at >= handover - timing.lead else 1
     if len(waiting) < wanted:
         return Step("prepare", algorithm, None, at)
     return None
+
+
+def unneeded(
+    ring: Ring, now: float, timing: Timing, algorithm: str, seen: Seen = trust_the_clock
+) -> list[KeyRecord]:
+    """Keys that nothing needs any more: the dead first, then those left over."""
+    at = ring.moment(now)
+    dead = [
+        key
+        for key in ring.in_state("retiring")
+        # Not for as long as another program signs with it: services restart within weeks.
+        if at >= key.may_leave_from(timing) and seen(key) >= timing.overlap
+    ]
+    active = ring.signs(algorithm)
+    if active is None or active.alg != algorithm:
+        return dead
+    # Left over from a change of algorithm; they never signed. Not before they are ready, for
+    # another process may still be set to their algorithm, and have just made them.
+    left_over = [
+        key
+        for key in ring.in_state("next")
+        if key.alg != algorithm and _is_ready(key, at, timing, seen)
+    ]
+    return [*dead, *left_over]
 
 
 def forecast(ring: Ring, now: float, timing: Timing, algorithm: str, until: float) -> list[Step]:
@@ -107,6 +118,11 @@ def planned(ring: Ring, now: float, timing: Timing, algorithm: str) -> Ring:
     )
 
 
+def _is_ready(key: KeyRecord, at: int, timing: Timing, seen: Seen) -> bool:
+    ready = key.may_sign_from(timing)
+    return at >= ready and seen(key) >= ready - (key.published_at or 0)
+
+
 def _handover(active: KeyRecord | None, algorithm: str, timing: Timing) -> int:
     if active is None or active.alg != algorithm:
         return 0  # overdue: the settings ask for another algorithm
@@ -129,11 +145,12 @@ def _ahead(
         if step.kid is None:
             made += 1
             step = replace(step, kid=f"(new {made})")
-        ring = _apply(ring, step, timing)
+        ring = apply_step(ring, step, timing)
         yield step, ring
 
 
-def _apply(ring: Ring, step: Step, timing: Timing) -> Ring:
+def apply_step(ring: Ring, step: Step, timing: Timing) -> Ring:
+    """The ring after a step; a key that is prepared is one of a forecast, without a public half."""
     kid = step.kid or ""
     if step.action == "prepare":
         jwk = {"kid": kid, "alg": step.alg}

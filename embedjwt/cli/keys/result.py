@@ -24,7 +24,7 @@ from embedjwt.errors import EmbedJWTError, KeysUnavailable
 from embedjwt.grafana.settings import jwk_set_url
 from embedjwt.keys.build import key_store, operator
 from embedjwt.keys.operations import Operator
-from embedjwt.keys.ring import KeyRecord, Ring, successor
+from embedjwt.keys.ring import KeyRecord, Ring, changed_keys, successor
 from embedjwt.keys.store import KeyStore
 from embedjwt.keys.timing import Timing
 from embedjwt.times import moment
@@ -99,7 +99,7 @@ class Desk:
 
     def tell(self, ring: Ring, remarks: Sequence[str] = ()) -> None:
         """What each key has become, then ``remarks``."""
-        changed = self._changed(ring)
+        changed = changed_keys(self.ring, ring)
         if self.as_json:
             print_json(self.result(ring))
             return
@@ -118,7 +118,7 @@ class Desk:
         return {
             "changed": [
                 {"kid": key.kid, "alg": key.alg, "before": was, "state": key.state}
-                for key, was in self._changed(ring)
+                for key, was in changed_keys(self.ring, ring)
             ],
             "revision": ring.revision,
             "jwk_set_url": self.jwk_set_url(ring),
@@ -129,16 +129,10 @@ class Desk:
         if self.as_json:
             print_json({"error": error_json(error), **self.result(ring)})
         else:
-            if self._changed(ring):
+            if changed_keys(self.ring, ring):
                 self.tell(ring)
             print_error(error)
         sys.exit(1)
-
-    def _changed(self, ring: Ring) -> list[tuple[KeyRecord, str | None]]:
-        before: dict[str, str] = {key.kid: key.state for key in self.ring.records}
-        return [
-            (key, before.get(key.kid)) for key in ring.records if before.get(key.kid) != key.state
-        ]
 
     def _meaning(self, key: KeyRecord) -> str:
         match key.state:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import json
-import os
 import socket
 import stat
 from collections.abc import Callable
@@ -14,29 +13,11 @@ from typing import Any
 import jwt
 import pytest
 import time_machine
-from click.testing import CliRunner, Result
-
-from embedjwt.cli import cli
+from click.testing import Result
 
 Run = Callable[..., Result]
 
 CLAIMS = {"sub": "u1", "email": "jane@example.com", "groups": ["admins"], "name": "Jane"}
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command in an empty directory; the exit status must be as expected."""
-    monkeypatch.chdir(tmp_path)
-    for variable in [name for name in os.environ if name.startswith("EMBEDJWT_")]:
-        monkeypatch.delenv(variable)
-
-    def run(*arguments: str, status: int = 0, stdin: str | None = None) -> Result:
-        result = CliRunner().invoke(cli, arguments, input=stdin)
-        assert result.exit_code == status, result.output + repr(result.exception)
-        assert not isinstance(result.exception, Exception) or status
-        return result
-
-    return run
 
 
 @pytest.fixture

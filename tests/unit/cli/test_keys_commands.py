@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import jwt
 import pytest
 import time_machine
-from click.testing import CliRunner, Result
+from click.testing import Result
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -20,8 +19,6 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-
-from embedjwt.cli import cli
 
 Run = Callable[..., Result]
 Travel = time_machine.Traveller
@@ -32,23 +29,8 @@ START = 1_800_000_000
 
 
 @pytest.fixture
-def clock() -> Any:
-    with time_machine.travel(START, tick=False) as travel:
-        yield travel
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Travel) -> Run:
+def run(run: Run, clock: Travel, tmp_path: Path) -> Run:
     """Runs a command in a directory with a configuration and first keys."""
-    monkeypatch.chdir(tmp_path)
-    for variable in [name for name in os.environ if name.startswith("EMBEDJWT_")]:
-        monkeypatch.delenv(variable)
-
-    def run(*arguments: str, status: int = 0, answer: str | None = None) -> Result:
-        result = CliRunner().invoke(cli, arguments, input=answer)
-        assert result.exit_code == status, result.output + repr(result.exception)
-        return result
-
     run("init")
     (tmp_path / "claims.json").write_text('{"sub": "u", "email": "u@example.com"}')
     return run

@@ -42,23 +42,8 @@ LONG_REASON = "the laptop of the person on call was stolen from a train to Hambu
 
 
 @pytest.fixture
-def clock() -> Any:
-    with time_machine.travel(START, tick=False) as travel:
-        yield travel
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Travel) -> Run:
-    """Runs a command in a directory with a configuration and first keys; a program reads."""
-    monkeypatch.chdir(tmp_path)
-    for variable in [name for name in os.environ if name.startswith("EMBEDJWT_")]:
-        monkeypatch.delenv(variable)
-
-    def run(*arguments: str, status: int = 0) -> Result:
-        result = CliRunner().invoke(cli, arguments)
-        assert result.exit_code == status, result.output + repr(result.exception)
-        return result
-
+def run(run: Run, clock: Travel) -> Run:
+    """Runs a command in a directory with a configuration and first keys."""
     run("init")
     return run
 
