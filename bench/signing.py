@@ -22,18 +22,20 @@ def measure_signing(site: Site) -> None:
     service = build_service(load_settings(site.config, {}))
     target = service.target(None)
     documents = Documents(id_token=VerifiedClaims(CLAIMS))
-    identity = service.mapper.identity(documents, target)
+    [source] = service.settings.source
+    mapper = service.rules[source.name].mapper
+    identity = mapper.identity(documents, target)
     key, message = ec.generate_private_key(ec.SECP256R1()), b"x" * 420
     algorithm = ec.ECDSA(SHA256())
     steps: dict[str, Callable[[], object]] = {
         "raw ES256 signature": lambda: key.sign(message, algorithm),
-        "mapping (3 expressions)": lambda: service.mapper.identity(documents, target),
+        "mapping (3 expressions)": lambda: mapper.identity(documents, target),
         "claims and JWS": lambda: service.issuer.issue(
             identity, audience=target.token_audience, ttl=300, session_expires_at=None
         ),
         # A new session each time: for a known one the mapping is remembered.
         "claims to token, whole": lambda: service.token(
-            UpstreamSession("bench", documents), target
+            UpstreamSession(source.name, documents), target
         ),
     }
     rounds: dict[str, list[float]] = {name: [] for name in steps}

@@ -2,8 +2,9 @@
 
 The gates and their order are those of Grafana's ``pkg/login/social/connectors/generic_oauth.go``
 (``IsTeamMember``, ``IsOrganizationMember``, ``IsGroupMember``) and ``common.go``
-(``isEmailAllowed``). Where Grafana asks the provider's API for teams and organizations, the
-documents have to list them; a list that cannot be read admits nobody.
+(``isEmailAllowed``). Grafana asks the provider's API for teams and organizations; here it is asked
+where it can be (``oidc``), and otherwise the documents have to list them. A list that cannot be
+read admits nobody.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from embedjwt.config.model import AdmissionSettings
+from embedjwt.config.mapping import AdmissionSettings
 from embedjwt.errors import AdmissionRefused
 from embedjwt.expressions import Expression, ExpressionError
-from embedjwt.identity import Documents, Identity
+from embedjwt.identity import Documents, Identity, Lookups
 from embedjwt.mapping import TraceStep
 from embedjwt.mapping.attributes import compiled
 from embedjwt.mapping.documents import DocumentView, read_documents
@@ -44,9 +45,21 @@ class Admission:
         if self._memberships:
             views = read_documents(documents, trace=None).views
             for membership in self._memberships:
-                membership.check(views, trace)
+                membership.check(views, documents.lookups, trace)
         self._check_groups(identity)
         self._check_domain(identity)
+
+    def unanswered(self, documents: Documents) -> frozenset[str]:
+        """The settings, ``team_ids`` or ``allowed_organizations``, whose gates these documents do
+        not open; the provider's API may know more."""
+        if not self._memberships:
+            return frozenset()
+        views = read_documents(documents, trace=None).views
+        return frozenset(
+            gate.setting
+            for gate in self._memberships
+            if not gate.opens_to(views, documents.lookups)
+        )
 
     def _check_groups(self, identity: Identity) -> None:
         allowed = self._settings.allowed_groups
@@ -84,11 +97,17 @@ class _Membership:
     claim: str
     of_path: Callable[[Any], str | None]
     of_claim: Callable[[Any], str | None]
+    of_lookups: Callable[[Lookups], tuple[str, ...] | None]
     code: str
     detail: str
 
-    def check(self, views: list[DocumentView], trace: list[TraceStep] | None) -> None:
-        found = self._found([DocumentView(v.name, v.claims, v.record, trace) for v in views])
+    def opens_to(self, views: list[DocumentView], lookups: Lookups) -> bool:
+        return not self._memberships_of(views, lookups, None).isdisjoint(self.allowed)
+
+    def check(
+        self, views: list[DocumentView], lookups: Lookups, trace: list[TraceStep] | None
+    ) -> None:
+        found = self._memberships_of(views, lookups, trace)
         if found.isdisjoint(self.allowed):
             where = f"{self.path_setting} = {self.path.text}" if self.path else self.claim
             raise AdmissionRefused(
@@ -99,9 +118,18 @@ class _Membership:
                 + ("" if self.path else f"; {self.path_setting} says where else to look"),
             )
 
-    def _found(self, views: list[DocumentView]) -> set[str]:
-        """The memberships in the first document that lists any."""
-        for view in views:
+    def _memberships_of(
+        self, views: list[DocumentView], lookups: Lookups, trace: list[TraceStep] | None
+    ) -> set[str]:
+        """What the provider's API said, where it was asked; else what the first document lists
+        that lists anything."""
+        looked_up = self.of_lookups(lookups)
+        if looked_up is not None:
+            if trace is not None:
+                step = TraceStep(self.setting, self.claim, "the provider's API", [*looked_up], None)
+                trace.append(step)
+            return set(looked_up)
+        for view in (DocumentView(v.name, v.claims, v.record, trace) for v in views):
             found = self._by_path(view, self.path) if self.path else self._by_claim(view)
             if found:
                 return found
@@ -133,6 +161,7 @@ def _memberships(settings: AdmissionSettings) -> tuple[_Membership, ...]:
         claim="teams",
         of_path=_team,
         of_claim=lambda item: _number(item.get("id")) if isinstance(item, dict) else None,
+        of_lookups=lambda lookups: lookups.teams,
         code="team_not_allowed",
         detail="You are in no team that is admitted.",
     )
@@ -144,6 +173,7 @@ def _memberships(settings: AdmissionSettings) -> tuple[_Membership, ...]:
         claim="organizations",
         of_path=_string,
         of_claim=lambda item: _string(item.get("login") if isinstance(item, dict) else item),
+        of_lookups=lambda lookups: lookups.organizations,
         code="organization_not_allowed",
         detail="You are in no organization that is admitted.",
     )

@@ -14,7 +14,9 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from embedjwt.admission import Admission
-from embedjwt.config.model import AdmissionSettings, GrafanaTarget, MappingSettings, Settings
+from embedjwt.config.mapping import AdmissionSettings, MappingSettings
+from embedjwt.config.model import GrafanaTarget, Settings
+from embedjwt.config.upstream import SourceSettings
 from embedjwt.errors import AdmissionRefused
 from embedjwt.identity import Documents, Identity, VerifiedClaims
 from embedjwt.mapping import IdentityRefused, Mapper, TraceStep
@@ -22,7 +24,7 @@ from embedjwt.tokens import identity_claims
 
 _TARGET_KEYS = ("auto_assign_org_id", "auto_assign_org_role", "orgs")
 _DOCUMENT_KEYS = ("id_token", "userinfo", "access_token")
-_CASE_KEYS = ("name", "settings", *_DOCUMENT_KEYS, "expect")
+_CASE_KEYS = ("name", "settings", *_DOCUMENT_KEYS, "expect", "source")
 _IDENTITY_KEYS = (
     "sub", "login", "email", "name", "role", "is_grafana_admin", "groups", "orgs", "org_roles",
 )  # fmt: skip
@@ -112,20 +114,39 @@ class CaseReport:
 
 
 def explain(
-    settings: Settings, documents: Documents, target: GrafanaTarget, *, subject_prefix: str = ""
+    settings: Settings,
+    documents: Documents,
+    target: GrafanaTarget,
+    source: SourceSettings | None = None,
 ) -> Explanation:
-    """Map and admit as a request would, and tell every step."""
-    return _explain(settings.mapping, settings.admission, documents, target, subject_prefix)
+    """Map and admit as a request would, and tell every step.
+
+    ``source`` is where the person comes from; ``None``: as the tables say for everybody.
+    """
+    return _explain(
+        settings.mapping_of(source),
+        settings.admission_of(source),
+        documents,
+        target,
+        source.subject_prefix if source is not None else "",
+    )
 
 
-def run_cases(settings: Settings, target: GrafanaTarget, cases: list[Any]) -> CaseReport:
+def run_cases(
+    settings: Settings,
+    target: GrafanaTarget,
+    cases: list[Any],
+    source: SourceSettings | None = None,
+) -> CaseReport:
     """Run mapping tests, each over the settings with its own overrides.
+
+    A case is about a person of ``source``, unless it names another one itself.
 
     A case that cannot be run (an unknown key, a value the settings refuse, nothing expected) fails
     with ``{"error": …}`` as its result; no case raises.
     """
     return CaseReport(
-        tuple(_run(settings, target, case, number) for number, case in enumerate(cases, 1))
+        tuple(_run(settings, target, source, case, number) for number, case in enumerate(cases, 1))
     )
 
 
@@ -154,16 +175,24 @@ class _BadCase(ValueError):
     """A mapping test that cannot be run."""
 
 
-def _run(settings: Settings, target: GrafanaTarget, case: Any, number: int) -> CaseResult:
+def _run(
+    settings: Settings,
+    target: GrafanaTarget,
+    source: SourceSettings | None,
+    case: Any,
+    number: int,
+) -> CaseResult:
     named = case.get("name") if isinstance(case, dict) else None
     name = named if isinstance(named, str) and named else f"case {number}"
     try:
         expected = _expected(case)
         documents = _documents(case)
-        mapping, admission, target = _overridden(settings, target, case.get("settings"))
+        source = _source(settings, source, case.get("source"))
+        mapping, admission, target = _overridden(settings, target, source, case.get("settings"))
     except _BadCase as error:
         return CaseResult(name, ok=False, got={"error": str(error)})
-    explanation = _explain(mapping, admission, documents, target)
+    prefix = source.subject_prefix if source is not None else ""
+    explanation = _explain(mapping, admission, documents, target, prefix)
     got = {"denied": explanation.denied, **_identity_json(explanation.identity)}
     ok = all(_same(value, got[field]) for field, value in expected.items())
     return CaseResult(name, ok=ok, got=got)
@@ -193,19 +222,30 @@ def _documents(case: Mapping[str, Any]) -> Documents:
     )
 
 
+def _source(settings: Settings, source: SourceSettings | None, name: Any) -> SourceSettings | None:
+    if name is None:
+        return source
+    named = settings.source_named(name) if isinstance(name, str) else None
+    if named is None:
+        known = ", ".join(known.name for known in settings.source)
+        raise _BadCase(f"there is no source of that name; known: {known}")
+    return named
+
+
 def _overridden(
-    settings: Settings, target: GrafanaTarget, overrides: Any
+    settings: Settings, target: GrafanaTarget, source: SourceSettings | None, overrides: Any
 ) -> tuple[MappingSettings, AdmissionSettings, GrafanaTarget]:
+    mapping, admission = settings.mapping_of(source), settings.admission_of(source)
     if overrides is None:
-        return settings.mapping, settings.admission, target
+        return mapping, admission, target
     if not isinstance(overrides, dict):
         raise _BadCase("settings is an object of keys of [mapping], [admission] and [[grafana]]")
     mapping_keys, admission_keys = MappingSettings.model_fields, AdmissionSettings.model_fields
     _refuse_unknown(overrides, (*mapping_keys, *admission_keys, *_TARGET_KEYS), "settings")
     development = settings.development
     return (
-        _with(settings.mapping, mapping_keys, overrides, development),
-        _with(settings.admission, admission_keys, overrides, development),
+        _with(mapping, mapping_keys, overrides, development),
+        _with(admission, admission_keys, overrides, development),
         _with(target, _TARGET_KEYS, overrides, development),
     )
 

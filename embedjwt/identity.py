@@ -16,6 +16,19 @@ DocumentName = Literal["id_token", "userinfo", "access_token"]
 
 
 @dataclass(frozen=True, slots=True)
+class Lookups:
+    """What the provider's API said when it was asked beyond UserInfo; ``None``: it was not.
+
+    ``email`` is the primary address of ``{api_url}/emails``, ``teams`` come from ``teams_url`` or
+    ``{api_url}/teams``, ``organizations`` are the logins of ``{api_url}/orgs``.
+    """
+
+    email: str | None = None
+    teams: tuple[str, ...] | None = None
+    organizations: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Documents:
     """What the upstream says of a person, in the order Grafana asks it.
 
@@ -26,6 +39,7 @@ class Documents:
     id_token: VerifiedClaims | None = None
     userinfo: VerifiedClaims | None = None
     access_token: VerifiedClaims | None = None
+    lookups: Lookups = Lookups()
 
     def in_order(self) -> list[tuple[DocumentName, VerifiedClaims]]:
         """The documents that are there, first asked first."""
@@ -44,7 +58,8 @@ class UpstreamSession:
     ``expires_at`` is in Unix seconds; ``None`` where the source knows no end (a proxy's headers).
     ``ambient`` is true where the request holds a cookie as its credential, which browsers attach by
     themselves, so that the request needs protection against forgery.
-    ``subject_prefix`` keeps the subjects of several sources apart.
+    ``subject_prefix`` keeps the subjects of several sources apart. ``id`` names the session in our
+    own store; "" where somebody else keeps it.
     Two sessions are never equal: what was decided about one is remembered for that one alone.
     """
 
@@ -53,6 +68,7 @@ class UpstreamSession:
     expires_at: int | None = None
     ambient: bool = False
     subject_prefix: str = ""
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

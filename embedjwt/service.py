@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from embedjwt.admission import Admission
-from embedjwt.config import GrafanaTarget, Settings, warnings
+from embedjwt.config import GrafanaTarget, MappingSettings, Settings, warnings
 from embedjwt.errors import RequestRefused
 from embedjwt.identity import Identity, UpstreamSession
 from embedjwt.keys import KeyRing
@@ -24,13 +24,20 @@ Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for the people of one source: how they are mapped, and who is admitted."""
+
+    mapper: Mapper
+    admission: Admission
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """Everything that turns a verified session into a token, compiled and loaded at start."""
 
     settings: Settings
     keys: KeyRing
-    mapper: Mapper
-    admission: Admission
+    rules: Mapping[str, Rules]
     issuer: TokenIssuer
     operator: Operator
     clock: Clock
@@ -57,6 +64,7 @@ class Service:
             audience=target.token_audience,
             ttl=self.settings.ttl(target),
             session_expires_at=session.expires_at,
+            session_id=session.id,
         )
 
     def admitted(self, session: UpstreamSession, target: GrafanaTarget) -> Identity:
@@ -68,23 +76,33 @@ class Service:
         known = self._identities.setdefault(session, {})
         identity = known.get(target.name)
         if identity is None:
-            identity = self.mapper.identity(
+            rules = self.rules[session.source]
+            identity = rules.mapper.identity(
                 session.documents, target, subject_prefix=session.subject_prefix
             )
-            self.admission.check(identity, session.documents)
+            rules.admission.check(identity, session.documents)
             known[target.name] = identity
         return identity
 
     def concerns(self) -> list[str]:
         """What an operator should hear at every start: allowed, but risky or of no effect."""
         found = warnings(self.settings)
-        strict = self.settings.mapping.role_attribute_strict
         for target in self.settings.grafana:
-            entries = self.settings.mapping.org_mapping
-            for entry, problem in parse_org_mapping(entries, target.orgs, strict=strict).problems:
-                found.append(f"org_mapping {entry!r}, for grafana {target.name!r}: {problem}")
+            for source in self.settings.source:
+                found += _org_mapping_concerns(self.settings.mapping_of(source), target)
+        found = list(dict.fromkeys(found))
         found += key_concerns(self.keys.ring, self.clock(), self.operator)
         return found
+
+
+def _org_mapping_concerns(mapping: MappingSettings, target: GrafanaTarget) -> list[str]:
+    parsed = parse_org_mapping(
+        mapping.org_mapping, target.orgs, strict=mapping.role_attribute_strict
+    )
+    return [
+        f"org_mapping {entry!r}, for grafana {target.name!r}: {problem}"
+        for entry, problem in parsed.problems
+    ]
 
 
 def build_service(settings: Settings, clock: Clock | None = None) -> Service:
@@ -105,8 +123,12 @@ def build_service(settings: Settings, clock: Clock | None = None) -> Service:
     return Service(
         settings=settings,
         keys=keys,
-        mapper=Mapper(settings.mapping),
-        admission=Admission(settings.admission),
+        rules={
+            source.name: Rules(
+                Mapper(settings.mapping_of(source)), Admission(settings.admission_of(source))
+            )
+            for source in settings.source
+        },
         issuer=TokenIssuer(settings.issuer, keys, clock, reuse=settings.token.reuse),
         operator=acting,
         clock=clock,

@@ -103,9 +103,18 @@ class TokenIssuer:
         self._reusable = _Reusable(max_reused) if reuse else None
 
     def issue(
-        self, identity: Identity, *, audience: str, ttl: int, session_expires_at: int | None
+        self,
+        identity: Identity,
+        *,
+        audience: str,
+        ttl: int,
+        session_expires_at: int | None,
+        session_id: str = "",
     ) -> EmbedToken:
         """A token that lives ``ttl`` seconds, or as long as the upstream session if that is less.
+
+        A token of one session (``session_id``) is never handed out again in another, so that a
+        logout is the end of it.
 
         Raises :class:`SessionRefused` where the session is over or about to be, and
         :class:`KeysUnavailable` where no key may sign.
@@ -117,7 +126,7 @@ class TokenIssuer:
         if self._reusable is None:
             return self._mint(claims, audience, now, life, key)
         # With the key in it, no token outlives the key that signed it (rotation, revocation).
-        name = (key.kid, audience, ttl, session_expires_at, _hashable(claims))
+        name = (key.kid, audience, ttl, session_expires_at, session_id, _hashable(claims))
         token = self._reusable.get(name, now)
         if token is None:
             token = self._mint(claims, audience, now, life, key)

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from embedjwt.config import ConfigError, GrafanaTarget, Settings, load_settings
+from embedjwt.config.upstream import SourceSettings
 from embedjwt.errors import EmbedJWTError
 from embedjwt.log import configure_logging
 
@@ -32,6 +33,13 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 grafana_option = click.option(
     "--grafana", "grafana", metavar="NAME", help="Which [[grafana]]  [default: the first]"
+)
+
+source_option = click.option(
+    "--source",
+    "source_name",
+    metavar="NAME",
+    help="Which [[source]] the person comes from  [default: the first]",
 )
 
 
@@ -80,6 +88,15 @@ def settings_and_target(
         names = ", ".join(known.name for known in settings.grafana)
         raise click.BadParameter(f"no [[grafana]] is named {grafana!r}; there are: {names}")
     return settings, target
+
+
+def source_or_first(settings: Settings, name: str | None) -> SourceSettings:
+    """The source that ``--source`` names."""
+    source = settings.source[0] if name is None else settings.source_named(name)
+    if source is None:
+        names = ", ".join(known.name for known in settings.source)
+        raise click.BadParameter(f"no [[source]] is named {name!r}; there are: {names}")
+    return source
 
 
 def read_json(path: str | None) -> Any:

@@ -20,6 +20,8 @@ from embedjwt.cli.common import (
     read_json,
     refusals_shown,
     settings_and_target,
+    source_option,
+    source_or_first,
     tick,
     ticks,
     usage_error,
@@ -30,6 +32,7 @@ from embedjwt.identity import Documents, VerifiedClaims
 @click.command()
 @config_option
 @grafana_option
+@source_option
 @click.option("--id-token", metavar="FILE", help="The ID token's claims, as JSON ('-': stdin).")
 @click.option("--userinfo", metavar="FILE", help="The UserInfo answer, as JSON.")
 @click.option("--access-token", metavar="FILE", help="The access token's claims, as JSON.")
@@ -40,6 +43,7 @@ def command(
     *,
     config: Path | None,
     grafana: str | None,
+    source_name: str | None,
     id_token: str | None,
     userinfo: str | None,
     access_token: str | None,
@@ -49,32 +53,38 @@ def command(
     """What Grafana will see of a person with these claims, and where each value came from.
 
     With --cases, a file of mapping tests runs instead: a list of objects with "name", "settings",
-    "id_token", "userinfo", "access_token" and "expect". Exit status 1: refused, or a case failed.
+    "id_token", "userinfo", "access_token", "source" and "expect". Exit status 1: refused, or a
+    case failed.
     """
     from embedjwt.explain import explain, run_cases
 
     settings, target = settings_and_target(config, grafana)
+    source = source_or_first(settings, source_name)
     if cases is not None:
         if id_token or userinfo or access_token:
             usage_error("--cases brings its own claims; leave the other files out")
         listed = read_json(cases)
         if not isinstance(listed, list) or not listed:
             usage_error(f"{cases} must hold a JSON list of cases, at least one")
-        report = run_cases(settings, target, listed).as_json()
+        report = run_cases(settings, target, listed, source).as_json()
         print_json(report) if as_json else _show_cases(report, listed)
         sys.exit(1 if report["failed"] else 0)
     if not (id_token or userinfo or access_token):
         usage_error("name at least one of --id-token, --userinfo, --access-token, or --cases")
     # The person at the terminal vouches for the claims; no token of anybody's is signed here.
     documents = Documents(
-        *(
-            None if claims is None else VerifiedClaims(claims)
-            for claims in map(read_claims, (id_token, userinfo, access_token))
-        )
+        id_token=_vouched(id_token),
+        userinfo=_vouched(userinfo),
+        access_token=_vouched(access_token),
     )
-    answer = explain(settings, documents, target).as_json()
+    answer = explain(settings, documents, target, source).as_json()
     print_json(answer) if as_json else _show(answer)
     sys.exit(0 if answer["admitted"] else 1)
+
+
+def _vouched(file: str | None) -> VerifiedClaims | None:
+    claims = read_claims(file)
+    return None if claims is None else VerifiedClaims(claims)
 
 
 def _show(answer: dict[str, Any]) -> None:

@@ -15,6 +15,8 @@ from embedjwt.cli.common import (
     read_claims,
     refusals_shown,
     settings_and_target,
+    source_option,
+    source_or_first,
 )
 from embedjwt.identity import Documents, UpstreamSession, VerifiedClaims
 
@@ -22,12 +24,15 @@ from embedjwt.identity import Documents, UpstreamSession, VerifiedClaims
 @click.command()
 @config_option
 @grafana_option
+@source_option
 @click.option(
     "--claims", required=True, metavar="FILE", help="ID token claims, as JSON ('-': stdin)."
 )
 @json_option
 @refusals_shown
-def command(*, config: Path | None, grafana: str | None, claims: str, as_json: bool) -> None:
+def command(
+    *, config: Path | None, grafana: str | None, source_name: str | None, claims: str, as_json: bool
+) -> None:
     """Issue the token that a person with these upstream claims would get.
 
     Whoever can read the signing keys can run this; mapping and admission hold as for anybody.
@@ -36,7 +41,9 @@ def command(*, config: Path | None, grafana: str | None, claims: str, as_json: b
 
     settings, target = settings_and_target(config, grafana)
     documents = Documents(id_token=VerifiedClaims(read_claims(claims)))
-    token = build_service(settings).token(UpstreamSession("command line", documents), target)
+    source = source_or_first(settings, source_name)
+    session = UpstreamSession(source.name, documents, subject_prefix=source.subject_prefix)
+    token = build_service(settings).token(session, target)
     if as_json:
         expires_in = token.expires_in(int(time.time()))
         print_json({"token": token.token, "expires_in": expires_in, "claims": dict(token.claims)})

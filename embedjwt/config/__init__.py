@@ -1,16 +1,17 @@
 """``embedjwt.toml``, environment and secret files, made into frozen settings."""
 
 from embedjwt.config.load import DEFAULT_FILE, load_settings, parse_settings
+from embedjwt.config.mapping import AdmissionSettings, MappingSettings
 from embedjwt.config.model import (
-    AdmissionSettings,
     GrafanaTarget,
     KeysSettings,
-    MappingSettings,
+    SessionSettings,
     Settings,
     TokenSettings,
     WebSettings,
 )
 from embedjwt.config.problems import ConfigError, Problem
+from embedjwt.config.provider import IntrospectionSource, OidcSource
 from embedjwt.config.source import CookieSource, JwtSource, ProxySource
 from embedjwt.config.warnings import warnings
 
@@ -20,11 +21,14 @@ __all__ = [
     "ConfigError",
     "CookieSource",
     "GrafanaTarget",
+    "IntrospectionSource",
     "JwtSource",
     "KeysSettings",
     "MappingSettings",
+    "OidcSource",
     "Problem",
     "ProxySource",
+    "SessionSettings",
     "Settings",
     "TokenSettings",
     "WebSettings",

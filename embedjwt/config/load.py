@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from embedjwt.config.environment import CONFIG_FILE, overlay
 from embedjwt.config.model import Settings
 from embedjwt.config.problems import ConfigError, Problem
+from embedjwt.config.provider import IntrospectionSource, OidcSource
 from embedjwt.config.section import Section
 from embedjwt.config.source import CookieSource, JwtSource, ProxySource
 from embedjwt.config.unknown import SECTIONS, inner_model, what_was_meant
@@ -26,7 +27,10 @@ _SOURCES: dict[str, type[Section]] = {
     "jwt": JwtSource,
     "proxy": ProxySource,
     "cookie": CookieSource,
+    "oidc": OidcSource,
+    "introspection": IntrospectionSource,
 }
+_TYPES = 'type = "jwt", "oidc", "introspection", "proxy" or "cookie"'
 
 
 def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -154,9 +158,9 @@ def _sentence(detail: ErrorDetails) -> str:
         case "missing":
             return "is required, and missing"
         case "union_tag_not_found":
-            return 'has no type; write type = "jwt", "proxy" or "cookie"'
+            return f"has no type; write {_TYPES}"
         case "union_tag_invalid":
-            return 'has an unknown type; it must be "jwt", "proxy" or "cookie"'
+            return f"has an unknown type; write {_TYPES}"
         case "too_short":
             return "needs at least one entry"
         case "tuple_type" | "list_type":

@@ -14,22 +14,24 @@ from pydantic import (
     Field,
     PrivateAttr,
     SecretStr,
+    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
+from embedjwt.config.mapping import AdmissionSettings, MappingSettings, combined, effective
+from embedjwt.config.presets import PRESETS
 from embedjwt.config.section import Section
 from embedjwt.config.source import AnySource
+from embedjwt.config.upstream import SourceSettings
 from embedjwt.config.values import (
     BaseUrl,
     Duration,
-    Expression,
     FileName,
     HeaderName,
     Network,
     Origin,
-    Words,
     split_list,
     unique_names,
 )
@@ -90,46 +92,6 @@ class KeysSettings(Section):
         return self
 
 
-class MappingSettings(Section):
-    """``[mapping]``: Grafana's generic OAuth attribute settings, same names and meaning."""
-
-    email_attribute_name: str = "email:primary"
-    email_attribute_path: Expression = ""
-    login_attribute_path: Expression = ""
-    name_attribute_path: Expression = ""
-    groups_attribute_path: Expression = ""
-    role_attribute_path: Expression = ""
-    role_attribute_strict: bool = False
-    allow_assign_grafana_admin: bool = False
-    skip_org_role_sync: bool = False
-    org_attribute_path: Expression = ""
-    org_mapping: Words = ()
-
-    @model_validator(mode="after")
-    def _consistent(self) -> MappingSettings:
-        if self.allow_assign_grafana_admin and self.skip_org_role_sync:
-            raise ValueError(
-                "allow_assign_grafana_admin and skip_org_role_sync exclude each other: without "
-                "role sync no one is ever made (or unmade) a server admin; remove one of them"
-            )
-        return self
-
-
-class AdmissionSettings(Section):
-    """``[admission]``: who may have a token at all; an empty list admits everyone.
-
-    ``team_ids_attribute_path`` and ``organizations_attribute_path`` say where the upstream claims
-    list teams and organizations.
-    """
-
-    allowed_domains: Words = ()
-    allowed_organizations: Words = ()
-    allowed_groups: Words = ()
-    team_ids: Words = ()
-    team_ids_attribute_path: Expression = ""
-    organizations_attribute_path: Expression = ""
-
-
 class GrafanaTarget(Section):
     """``[[grafana]]``: one Grafana that tokens are for.
 
@@ -154,6 +116,14 @@ class GrafanaTarget(Section):
         return self.audience or self.url
 
 
+def enabled(sources: tuple[AnySource, ...]) -> tuple[AnySource, ...]:
+    """The sources that are not switched off."""
+    kept = tuple(source for source in sources if source.enabled)
+    if sources and not kept:
+        raise ValueError("every source has enabled = false: nobody could be recognised")
+    return kept
+
+
 class WebSettings(Section):
     """``[web]``: which pages may ask for tokens, and which proxies are believed.
 
@@ -163,6 +133,22 @@ class WebSettings(Section):
     allowed_origins: Annotated[tuple[Origin, ...], BeforeValidator(split_list)] = ()
     trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(split_list)] = ()
     max_body_size: Annotated[int, Field(ge=1024, le=1024 * 1024)] = 64 * 1024
+
+
+class SessionSettings(Section):
+    """``[session]``: embedjwt's own session, after a login at a provider (``type = "oidc"``).
+
+    ``secret_keys`` sign its cookie, newest last, as in a file with one a line; unset, the state
+    store keeps one. ``file`` holds the state where there is no ``database``. ``lifetime`` is the
+    most a session lives, however often it is renewed.
+    """
+
+    secret_keys: tuple[SecretStr, ...] = ()
+    secret_keys_file: FileName | None = None
+    cookie_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "embedjwt_session"
+    cookie_samesite: Literal["lax", "strict", "none"] = "lax"
+    lifetime: Annotated[Duration, Field(ge=60, le=31 * 86400)] = 12 * 3600
+    file: Annotated[FileName, Field(validate_default=True)] = Path("state.db")
 
 
 class Settings(Section):
@@ -179,7 +165,13 @@ class Settings(Section):
     _directory: Path = PrivateAttr(default=Path())
     token: TokenSettings = TokenSettings()
     keys: KeysSettings = KeysSettings()
-    source: Annotated[tuple[AnySource, ...], AfterValidator(unique_names), Field(min_length=1)]
+    session: SessionSettings = SessionSettings()
+    source: Annotated[
+        tuple[AnySource, ...],
+        AfterValidator(unique_names),
+        AfterValidator(enabled),
+        Field(min_length=1),
+    ]
     mapping: MappingSettings = MappingSettings()
     admission: AdmissionSettings = AdmissionSettings()
     grafana: Annotated[tuple[GrafanaTarget, ...], AfterValidator(unique_names), Field(min_length=1)]
@@ -208,6 +200,22 @@ class Settings(Section):
         return keys
 
     @model_validator(mode="after")
+    def _whole_for_each_source(self) -> Settings:
+        for source in self.source:
+            try:
+                self.mapping_of(source)
+                self.admission_of(source)
+            except ValidationError as error:
+                why = error.errors()[0]["msg"].removeprefix("Value error, ")
+                raise ValueError(f"for source {source.name!r}: {why}") from None
+        if len({self.mapping_of(source).skip_org_role_sync for source in self.source}) > 1:
+            raise ValueError(
+                "skip_org_role_sync differs between sources, and each Grafana has it once for "
+                "everybody: set it in [mapping]"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _know_where_they_are_from(self, info: ValidationInfo) -> Settings:
         self._directory = Path((info.context or {}).get("base", "."))
         return self
@@ -230,6 +238,24 @@ class Settings(Section):
         if name is None:
             return self.grafana[0]
         return next((target for target in self.grafana if target.name == name), None)
+
+    def source_named(self, name: str) -> SourceSettings | None:
+        """The source of that name; ``None`` where there is none."""
+        return next((source for source in self.source if source.name == name), None)
+
+    def mapping_of(self, source: SourceSettings | None) -> MappingSettings:
+        """``[mapping]`` as it holds for a source: the source's own keys first, then the table's,
+        then what the source's preset proposes."""
+        return effective(self.mapping, source, PRESETS)
+
+    @property
+    def combined_mapping(self) -> MappingSettings:
+        """What a Grafana has to know of the mappings of all sources together."""
+        return combined([self.mapping_of(source) for source in self.source])
+
+    def admission_of(self, source: SourceSettings | None) -> AdmissionSettings:
+        """``[admission]`` as it holds for a source."""
+        return effective(self.admission, source, PRESETS)
 
     def ttl(self, target: GrafanaTarget) -> int:
         """Seconds a token for this Grafana lives at most."""

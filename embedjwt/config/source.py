@@ -9,11 +9,16 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationInfo,
-    field_validator,
     model_validator,
 )
 
-from embedjwt.config.section import Section
+from embedjwt.config.provider import IntrospectionSource, OidcSource
+from embedjwt.config.upstream import (
+    PresetKeys,
+    SourceSettings,
+    UpstreamAlgorithm,
+    UpstreamTls,
+)
 from embedjwt.config.values import (
     Duration,
     Expression,
@@ -25,37 +30,21 @@ from embedjwt.config.values import (
     split_list,
 )
 
-UpstreamAlgorithm = Literal[
-    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512",
-    "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512",
-]  # fmt: skip
-"""What an upstream token may be signed with. ``none`` is not a word here."""
 
-
-class SourceSettings(Section):
-    """What every ``[[source]]`` has: a name, and a prefix that keeps its subjects apart."""
-
-    name: str = ""
-    subject_prefix: str = ""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _named_after_type(cls, data: object) -> object:
-        if isinstance(data, dict) and not data.get("name") and isinstance(data.get("type"), str):
-            return {**data, "name": data["type"]}
-        return data
-
-
-class JwtSource(SourceSettings):
+class JwtSource(PresetKeys, UpstreamTls, SourceSettings):
     """``[[source]] type = "jwt"``: an upstream JWT in a header or a cookie.
 
     Keys come from exactly one of ``jwks_url``, ``key_file``, ``secret`` / ``secret_file``; without
     any, from the discovery document of ``issuer`` (OpenID Connect Discovery 1.0 section 4).
     ``issuer`` is compared to the character, a trailing slash too (RFC 7519 section 4.1.1).
     ``audience = []`` says on purpose that the issuer's tokens carry none.
+    ``preset`` knows a front door's header and keys; ``signer`` is the ARN of the load balancer
+    whose ``x-amzn-oidc-data`` is believed, or several.
     """
 
     type: Literal["jwt"]
+    preset: Literal["aws-alb", "cloudflare-access", "google-iap", "pomerium"] | None = None
+    signer: Words = ()
     header: HeaderName | None = None
     cookie: str | None = None
     issuer: str | None = None
@@ -70,19 +59,6 @@ class JwtSource(SourceSettings):
     )
     require: Words = ("exp", "sub")
     leeway: Annotated[Duration, Field(ge=0, le=300)] = 60
-    timeout: Annotated[Duration, Field(ge=1, le=30)] = 5
-    tls_client_ca: FileName | None = None
-    tls_skip_verify_insecure: bool = False
-
-    @field_validator("tls_skip_verify_insecure")
-    @classmethod
-    def _only_in_development(cls, value: bool, info: ValidationInfo) -> bool:
-        if value and not (info.context or {}).get("development"):
-            raise ValueError(
-                "is refused: anybody on the way could replace the provider's keys; name the "
-                "provider's CA in tls_client_ca instead (or development = true on a test machine)"
-            )
-        return value
 
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> JwtSource:
@@ -126,7 +102,7 @@ class ProxySource(SourceSettings):
     """
 
     type: Literal["proxy"]
-    preset: Literal["oauth2-proxy", "authelia", "authentik"] | None = None
+    preset: Literal["oauth2-proxy", "authelia", "authentik", "azure-app-service"] | None = None
     subject_header: HeaderName | None = None
     user_header: HeaderName | None = None
     email_header: HeaderName | None = None
@@ -173,4 +149,7 @@ class CookieSource(SourceSettings):
         return self
 
 
-AnySource = Annotated[JwtSource | ProxySource | CookieSource, Field(discriminator="type")]
+AnySource = Annotated[
+    JwtSource | OidcSource | IntrospectionSource | ProxySource | CookieSource,
+    Field(discriminator="type"),
+]

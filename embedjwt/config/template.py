@@ -56,6 +56,21 @@ issuer = "http://localhost:8080"
 # pin = "1234"  # e.g.
 
 
+[session]
+# embedjwt's own session, after a login at a provider (type = "oidc"). It ends with the upstream
+# session; refresh tokens renew it, for at most this long:
+# lifetime = "12h"
+# Sign its cookie; newest last. Without any, the state store makes and keeps one.
+# secret_keys_file = "/run/secrets/embedjwt-session-keys"  # e.g.
+# secret_keys = ["the output of openssl rand -base64 32"]  # e.g.
+# cookie_name = "embedjwt_session"
+# "lax": host pages on the same site (app.example.com and embed.example.com). "none": on any site,
+# where the browser allows third-party cookies.
+# cookie_samesite = "lax"
+# Where sessions are kept, unless there is a database.
+# file = "state.db"
+
+
 # --- Who is asking? Session sources, asked in this order; the first that recognises a request
 # --- answers, and if it cannot verify what it recognised, the request is refused.
 
@@ -84,15 +99,73 @@ audience = ["my-client-id"]
 # How long the provider may take to answer.
 # timeout = "5s"
 # tls_client_ca = "provider-ca.pem"  # e.g.
+# A certificate of our own, where the provider asks for one.
+# tls_client_cert = "client.pem"  # e.g.
+# tls_client_key = "client.key"  # e.g.
 # tls_skip_verify_insecure = false
 # Put before every sub, so that two sources never call two people by one sub.
 # subject_prefix = "crm:"  # e.g.
+# A front door that signs people in and adds a JWT: "cloudflare-access", "google-iap", "pomerium"
+# or "aws-alb"; see docs/presets. It knows the header and the keys.
+# preset = "cloudflare-access"  # e.g.
+# domain = "acme.cloudflareaccess.com"  # e.g.
+# signer = ["arn:aws:elasticloadbalancing:…"]  # e.g.
+
+# embedjwt's own login, at an OpenID or OAuth 2.0 provider: the keys of Grafana's
+# [auth.generic_oauth], same names, same meaning. 'embedjwt init --from-grafana grafana.ini' writes
+# them. The provider's redirect URI is <issuer>/session/callback.
+# [[source]]
+# type = "oidc"
+# What the provider's page shows; auth0, bitbucket, centrify, entra-id, github, gitlab, google,
+# keycloak, okta, onelogin fill in what they can; see docs/presets.
+# name = "Acme"
+# icon = "signin"
+# preset = "auth0"  # e.g.
+# domain = "acme.eu.auth0.com"  # e.g.
+# tenant = "0f5e…"  # e.g.
+# application_id = "grafana"  # e.g.
+# issuer = "https://acme.eu.auth0.com/"
+# client_id = "my-client-id"
+# client_secret_file = "/run/secrets/oidc-client-secret"  # e.g.
+# client_secret = "…"  # e.g.
+# "AutoDetect", "InParams" or "InHeader".
+# auth_style = "AutoDetect"
+# scopes = ["openid", "profile", "email"]
+# empty_scopes = false
+# Only where discovery does not find them, or for plain OAuth 2.0 without an issuer.
+# auth_url = "https://idp.example.com/authorize"  # e.g.
+# token_url = "https://idp.example.com/token"  # e.g.
+# api_url = "https://idp.example.com/userinfo"  # e.g.
+# jwk_set_url = "https://idp.example.com/jwks"  # e.g.
+# teams_url = "https://idp.example.com/teams"  # e.g.
+# Where the browser goes after a logout, instead of the provider's end_session_endpoint.
+# signout_redirect_url = "https://idp.example.com/logout"  # e.g.
+# Sign in at this provider without a choice page, though there are several.
+# auto_login = false
+# false: only people whom Grafana knows already ('grafana-config' prints auto_sign_up = false).
+# allow_sign_up = true
+# use_pkce = true
+# Keep sessions alive with the provider's refresh token.
+# use_refresh_token = true
+# id_token_attribute_name = "id_token"
+
+# Opaque access tokens (RFC 7662), in a header or a cookie.
+# [[source]]
+# type = "introspection"
+# The provider's endpoint, or issuer to find it by discovery.
+# introspection_url = "https://idp.example.com/introspect"  # e.g.
+# client_id = "embedjwt"
+# What the answer's aud and scope must hold.
+# audience = ["my-api"]
+# required_scopes = ["grafana"]  # e.g.
+# How long an answer is believed: at most a minute, and never longer than the token lives.
+# cache_ttl = "60s"
 
 # Identity headers from a reverse proxy that signs people in. Needs [web] trusted_proxies.
 # [[source]]
 # type = "proxy"
 # "oauth2-proxy", "authelia" or "authentik"; or name the headers.
-# preset = "oauth2-proxy"  # e.g.
+# preset = "oauth2-proxy"  # e.g. (also "azure-app-service")
 # subject_header = "X-Auth-Request-User"  # e.g.
 # user_header = "X-Auth-Request-Preferred-Username"  # e.g.
 # email_header = "X-Auth-Request-Email"  # e.g.
@@ -119,6 +192,10 @@ audience = ["my-client-id"]
 
 
 # --- What will Grafana call them? Grafana's generic OAuth settings, same names, same meaning.
+
+# Any source may also have keys of [mapping] and [admission] below: they then hold for it alone.
+# enabled = false switches it off.
+# enabled = true
 
 [mapping]
 # email_attribute_name = "email:primary"

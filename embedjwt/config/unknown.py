@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from embedjwt.config.model import GrafanaTarget, Settings
 
-SECTIONS = ("token", "keys", "mapping", "admission", "web")
+SECTIONS = ("token", "keys", "session", "mapping", "admission", "web")
 """The tables that are there once."""
 
 _TARGET_KEYS = frozenset(GrafanaTarget.model_fields) - {"name", "ttl"}
@@ -40,7 +40,7 @@ def what_was_meant(word: str, model: type[BaseModel]) -> str:
     if word in _TARGET_KEYS and model is not GrafanaTarget:
         return "it belongs under [[grafana]]"
     if word in _SIGN_IN_KEYS:
-        return "leave it out: it is for Grafana's own sign-in, which embedjwt does not repeat"
+        return 'it says how people sign in: it belongs into a [[source]] of type = "oidc"'
     close = difflib.get_close_matches(_SYNONYMS.get(word, word), list(model.model_fields), n=1)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(model.model_fields)}"
 

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from embedjwt.config.model import GrafanaTarget, MappingSettings, Settings
+from embedjwt.config.mapping import MappingSettings
+from embedjwt.config.model import GrafanaTarget, Settings
+from embedjwt.config.provider import OidcSource
 from embedjwt.errors import RequestRefused
 from embedjwt.grafana.ini import DEFAULT_SECTION
 from embedjwt.grafana.render import Entry, Format, IniSection, render
@@ -84,7 +86,7 @@ def grafana_config(
     )
     return GrafanaConfig(
         render(format, heading, sections),
-        tuple(_losses(settings.mapping, target, version)),
+        tuple(_losses(settings.combined_mapping, target, version)),
         tuple(_warnings(settings, target, version, jwks)),
     )
 
@@ -112,10 +114,10 @@ def _verification(settings: Settings, target: GrafanaTarget, key_source: Entry) 
 
 
 def _identity(settings: Settings, target: GrafanaTarget, version: Version) -> Iterator[Entry]:
-    mapping = settings.mapping
+    mapping = settings.combined_mapping
     yield Entry("username_claim", "login")
     yield Entry("email_claim", "email")
-    yield Entry("auto_sign_up", True)
+    yield _sign_up(settings)
     if mapping.groups_attribute_path:
         yield Entry("groups_attribute_path", "groups", "team sync (Grafana Enterprise)")
     if mapping.skip_org_role_sync:
@@ -127,6 +129,14 @@ def _identity(settings: Settings, target: GrafanaTarget, version: Version) -> It
     if mapping.org_mapping:
         yield Entry("org_attribute_path", "orgs", "embedjwt has resolved its org_mapping already")
         yield Entry("org_mapping", ", ".join(_org_mapping(mapping, target)))
+
+
+def _sign_up(settings: Settings) -> Entry:
+    """``allow_sign_up = false`` is Grafana's to obey: it alone knows whom it knows."""
+    refused = [s.name for s in settings.source if isinstance(s, OidcSource) and not s.allow_sign_up]
+    if not refused:
+        return Entry("auto_sign_up", True)
+    return Entry("auto_sign_up", False, f"allow_sign_up = false in source {', '.join(refused)}")
 
 
 _SECURITY = IniSection(

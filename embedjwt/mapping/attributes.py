@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from embedjwt.config.model import MappingSettings
+from embedjwt.config.mapping import MappingSettings
 from embedjwt.expressions import Expression, ExpressionError, compile_expression
 from embedjwt.mapping.documents import DocumentView, only_strings
 

@@ -6,7 +6,8 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 
-from embedjwt.config.model import GrafanaTarget, MappingSettings
+from embedjwt.config.mapping import MappingSettings
+from embedjwt.config.model import GrafanaTarget
 from embedjwt.errors import MappingRefused
 from embedjwt.expressions import ExpressionError
 from embedjwt.identity import Documents, Identity
@@ -97,6 +98,10 @@ class Mapper:
         """
         readable = read_documents(documents, trace)
         found = self._find(readable)
+        if not found.email and documents.lookups.email:
+            found.email = documents.lookups.email
+            if trace is not None:
+                trace.append(TraceStep("email", "emails", "primary", found.email, None))
         identity = self._identity(found, target, subject_prefix, trace)
         code = self._refusal(found, identity)
         if code:
@@ -104,6 +109,25 @@ class Mapper:
             hint = "; ".join([hint or _INVALID_HINT, *readable.dropped])
             raise IdentityRefused(detail, hint=hint, code=code, identity=identity)
         return identity
+
+    def unanswered(self, documents: Documents) -> frozenset[str]:
+        """The attributes for which these documents hold nothing, of those that are asked for.
+
+        Whoever has them need not ask the provider for more: each attribute takes the first answer.
+        """
+        found = self._find(read_documents(documents, None))
+        settings = self._settings
+        answers: dict[str, object] = {
+            "sub": found.sub,
+            "name": found.name,
+            "login": found.login,
+            "email": found.email,
+            "groups": found.groups or not settings.groups_attribute_path,
+        }
+        if not settings.skip_org_role_sync:
+            answers["role"] = found.role or not settings.role_attribute_path
+            answers["orgs"] = found.orgs or not settings.org_attribute_path
+        return frozenset(name for name, answer in answers.items() if not answer)
 
     def _find(self, readable: ReadableDocuments) -> _Found:
         """Each attribute from the first document that has it (``generic_oauth.go``, UserInfo)."""

@@ -37,8 +37,10 @@ def test_an_admitted_person() -> None:
     settings = minimal(
         mapping={"role_attribute_path": "role", "groups_attribute_path": "groups"},
         admission={"team_ids": "7"},
+        source=[{**MINIMAL["source"][0], "subject_prefix": "corp:"}],
     )
-    answer = told(settings, {**ADA, "teams": [{"id": 7}]}, subject_prefix="corp:")
+    [source] = settings.source
+    answer = told(settings, {**ADA, "teams": [{"id": 7}]}, source=source)
     trace = answer.pop("trace")
     assert answer == {
         "admitted": True,

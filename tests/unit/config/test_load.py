@@ -102,7 +102,7 @@ class TestAllProblemsAtOnce:
     [
         ({"mapping": {"allowed_domains": "a"}}, "mapping.allowed_domains", "under [admission]"),
         ({"mapping": {"auto_assign_org_id": 1}}, "mapping.auto_assign_org_id", "[[grafana]]"),
-        ({"mapping": {"client_id": "a"}}, "mapping.client_id", "Grafana's own sign-in"),
+        ({"mapping": {"client_id": "a"}}, "mapping.client_id", 'type = "oidc"'),
         (
             {"mapping": {"username_attribute_path": "a"}},
             "mapping.username_attribute_path",
@@ -267,16 +267,26 @@ class TestTemplate:
         assert settings.issuer == "http://localhost:8080"
 
     def test_explains_every_key(self) -> None:
-        from embedjwt.config import model, source
+        from embedjwt.config import model, provider, source
 
         sections = [
             value
-            for value in {**vars(model), **vars(source)}.values()
+            for value in {**vars(model), **vars(source), **vars(provider)}.values()
             if isinstance(value, type) and issubclass(value, Section)
         ]
         keys = {key for section in sections for key in section.model_fields}
         written = {line.lstrip("# ").split(" = ")[0] for line in TEMPLATE.splitlines()}
-        tables = {"token", "keys", "pkcs11", "source", "mapping", "admission", "grafana", "web"}
+        tables = {
+            "token",
+            "keys",
+            "pkcs11",
+            "session",
+            "source",
+            "mapping",
+            "admission",
+            "grafana",
+            "web",
+        }
         assert keys - tables - written == set()
 
     def test_its_commented_values_are_valid(self) -> None:
