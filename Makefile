@@ -15,7 +15,7 @@ help:
 run: $(VENV)/.run
 	$(BIN)/python -m embedjwt demo
 
-test: lint tests/node/node_modules/.ready
+test: lint tests/node/node_modules/.ready tests/canaille/.venv/.ready
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev
@@ -47,13 +47,20 @@ tests/node/node_modules/.ready: tests/node/package-lock.json
 	  else echo "npm is not installed: tests that need Node are skipped"; mkdir -p $(@D); fi
 	@touch $@
 
+# A second make of OpenID provider to test against; its dependencies are kept apart from ours.
+tests/canaille/.venv/.ready: tests/canaille/requirements.lock | $(BIN)/python
+	$(BIN)/python -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 lock: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml -o requirements.lock $(LOCK_OPTIONS)
 	$(BIN)/uv pip compile pyproject.toml --group dev -o requirements-dev.lock $(LOCK_OPTIONS)
+	$(BIN)/uv pip compile tests/canaille/requirements.in -o tests/canaille/requirements.lock $(LOCK_OPTIONS)
 	npm install --prefix tests/node --package-lock-only --omit-lockfile-registry-resolved
 
 LOCK_OPTIONS := --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 clean:
-	rm -rf $(VENV) tests/node/node_modules dist
+	rm -rf $(VENV) tests/node/node_modules tests/canaille/.venv dist

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def create_app(
 
     settings = settings if settings is not None else load_settings()
     service = build_service(settings, clock)
-    app = build_app(service, build_sources(settings))
+    sources = build_sources(settings, clock=clock or time.time)
+    app = build_app(service, sources)
     keeper = Keeper(service.keys, service.operator)
     app.extensions["embedjwt.keeper"] = keeper
     keeper.start()

@@ -49,6 +49,11 @@ class Admission:
         self._check_groups(identity)
         self._check_domain(identity)
 
+    @property
+    def asks_for_teams(self) -> bool:
+        """Whether only members of some teams are admitted."""
+        return bool(self._settings.team_ids)
+
     def unanswered(self, documents: Documents) -> frozenset[str]:
         """The settings, ``team_ids`` or ``allowed_organizations``, whose gates these documents do
         not open; the provider's API may know more."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-from embedjwt.admission import Admission
 from embedjwt.config import GrafanaTarget, MappingSettings, Settings, warnings
 from embedjwt.errors import RequestRefused
 from embedjwt.identity import Identity, UpstreamSession
@@ -15,20 +14,12 @@ from embedjwt.keys import KeyRing
 from embedjwt.keys.build import key_store, operator
 from embedjwt.keys.concerns import key_concerns
 from embedjwt.keys.operations import Operator
-from embedjwt.mapping import Mapper
 from embedjwt.mapping.orgs import parse_org_mapping
+from embedjwt.rules import Rules, build_rules
 from embedjwt.tokens import EmbedToken, TokenIssuer
 
 Clock = Callable[[], float]
 """Unix seconds; ``time.time`` outside the tests."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What holds for the people of one source: how they are mapped, and who is admitted."""
-
-    mapper: Mapper
-    admission: Admission
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +114,7 @@ def build_service(settings: Settings, clock: Clock | None = None) -> Service:
     return Service(
         settings=settings,
         keys=keys,
-        rules={
-            source.name: Rules(
-                Mapper(settings.mapping_of(source)), Admission(settings.admission_of(source))
-            )
-            for source in settings.source
-        },
+        rules=build_rules(settings),
         issuer=TokenIssuer(settings.issuer, keys, clock, reuse=settings.token.reuse),
         operator=acting,
         clock=clock,

@@ -64,7 +64,7 @@ def make_app(make_settings: Callable[..., Settings], clock: FakeClock) -> Callab
     def make(**tables: Any) -> Flask:
         settings = make_settings(**tables)
         operator(settings, key_store(settings), "test", clock).init()
-        return build_app(build_service(settings, clock), build_sources(settings))
+        return build_app(build_service(settings, clock), build_sources(settings, clock=clock))
 
     return make
 

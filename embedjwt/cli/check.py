@@ -29,7 +29,7 @@ from embedjwt.errors import EmbedJWTError
 def command(*, config: Path | None, as_json: bool) -> None:
     """Validate configuration, keys, key files and expressions; nothing is started or changed."""
     from embedjwt.service import build_service
-    from embedjwt.sources import build_sources
+    from embedjwt.sources import check_sources
 
     errors: list[EmbedJWTError] = []
     try:
@@ -44,7 +44,7 @@ def command(*, config: Path | None, as_json: bool) -> None:
     except EmbedJWTError as error:
         errors.append(error)
     try:
-        build_sources(settings)
+        check_sources(settings)
     except EmbedJWTError as error:
         errors.append(error)
     if service is None or errors:

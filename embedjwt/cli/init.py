@@ -1,11 +1,10 @@
-"""``embedjwt init``: a commented configuration and the first keys."""
+"""``embedjwt init``: a configuration, new or carried over from Grafana, and the first keys."""
 
 from __future__ import annotations
 
-import errno
-import os
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,13 +15,20 @@ from embedjwt.cli.common import (
     print_json,
     refusals_shown,
     tick,
+    usage_error,
 )
-from embedjwt.config import DEFAULT_FILE, Settings, load_settings
+from embedjwt.cli.new_files import already_there, new_files
+from embedjwt.config import DEFAULT_FILE, ConfigError, Problem, Settings, load_settings
 from embedjwt.config.template import TEMPLATE
 from embedjwt.errors import EmbedJWTError, KeysUnavailable
 from embedjwt.keys.build import directory_store, key_store, operator
-from embedjwt.keys.files import make_parents
+from embedjwt.keys.files import present
 from embedjwt.keys.store import KeyStore
+
+if TYPE_CHECKING:
+    from embedjwt.grafana.importing import Import
+
+_MAX_FILE = 1024 * 1024  # bytes; Grafana's own, with all its comments, has about 100,000
 
 
 @click.command()
@@ -32,22 +38,39 @@ from embedjwt.keys.store import KeyStore
     type=click.Path(path_type=Path, dir_okay=False),
     help="The file to write  [default: DIRECTORY/embedjwt.toml]",
 )
+@click.option(
+    "--from-grafana",
+    "grafana_files",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Carry the OAuth sections of a grafana.ini, or of a file of GF_… variables, over. "
+    "May be given several times.",
+)
 @json_option
 @refusals_shown
-def command(*, directory: Path, config: Path | None, as_json: bool) -> None:
+def command(
+    *, directory: Path, config: Path | None, grafana_files: tuple[Path, ...], as_json: bool
+) -> None:
     """Write DIRECTORY/embedjwt.toml and DIRECTORY/jwks/ with the first signing keys.
 
     Nothing is asked and nothing is overwritten; what is missing is added. The file explains
     every setting; 'embedjwt check' in DIRECTORY passes at once.
+
+    With --from-grafana the file holds what your Grafana does today: the same people, with the
+    same roles. The command says where each setting went, and what is left for you to do.
     """
     log_to_standard_error()
     file = config or directory / DEFAULT_FILE
+    if grafana_files:
+        _carry_over(grafana_files, file, as_json=as_json)
+        return
     directory = file.parent
-    wrote_file = _write_template(file)
-    settings = load_settings(file)
-    store = key_store(settings)
-    _refuse_beside_a_directory(settings)
-    made_keys = _make_keys(store, settings)
+    wrote_file = not present(file)
+    if wrote_file:
+        with new_files() as write:
+            write(file, TEMPLATE)
+    store, made_keys = _keys(load_settings(file))
     if not wrote_file and not made_keys:
         raise EmbedJWTError(
             f"{directory} is already set up: {file} and its keys are there",
@@ -68,22 +91,74 @@ def command(*, directory: Path, config: Path | None, as_json: bool) -> None:
     click.echo("  4. embedjwt serve")
 
 
-def _write_template(file: Path) -> bool:
+def _carry_over(grafana_files: tuple[Path, ...], file: Path, *, as_json: bool) -> None:
+    from embedjwt.cli.import_report import import_json, show_import
+    from embedjwt.grafana.importing import import_grafana
+    from embedjwt.grafana.oauth_settings import read_grafana_files
+
+    if present(file):
+        raise already_there(file)
+    texts = [(path.name, _text(path)) for path in grafana_files]
+    imported = import_grafana(read_grafana_files(texts))
+    with new_files() as write:
+        for name, secret in imported.secrets.items():
+            write(file.parent / name, secret + "\n")
+        settings, problems = _settings(imported, file)
+        store, made_keys = _keys(settings)
+        write(file, imported.text)
+    if as_json:
+        print_json(import_json(imported, problems, file, store.location))
+        return
+    tick(True, str(file), "written")
+    for name in imported.secrets:
+        tick(True, str(file.parent / name), "the client secret, for you alone to read")
+    tick(True, store.location, "first keys made" if made_keys else "was there, kept")
+    show_import(imported, problems, file)
+
+
+def _text(path: Path) -> str:
+    """A file of Grafana's, whole; ends with status 2 where it cannot be one."""
     try:
-        make_parents(file)
-        # For its owner only: secrets may be written into it.
-        with open(file, "x", encoding="utf-8", opener=_private) as new:
-            new.write(TEMPLATE)
-    except FileExistsError:
-        return False
+        with path.open("rb") as file:
+            data = file.read(_MAX_FILE + 1)
+        if len(data) > _MAX_FILE:
+            usage_error(f"{path} is larger than {_MAX_FILE // 1024 // 1024} MiB: no grafana.ini")
+        text = data.decode()
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            file.unlink(missing_ok=True)  # a part of it would be taken for the whole
-        raise EmbedJWTError(
-            f"cannot write {file}: {error.strerror}",
-            hint="name a directory that you may write to, with space in it",
-        ) from error
-    return True
+        usage_error(f"cannot read {path}: {error.strerror}")
+    except UnicodeDecodeError:
+        usage_error(f"{path} is no text in UTF-8")
+    if "\0" in text:
+        usage_error(f"{path} is no text: it holds zero bytes")
+    return text
+
+
+def _settings(imported: Import, file: Path) -> tuple[Settings, tuple[Problem, ...]]:
+    """The settings that the keys are made under, and what 'embedjwt check' will say of the file."""
+    import os
+    import tomllib
+
+    from embedjwt.config import parse_settings
+
+    base = file.parent.absolute()
+    try:
+        raw = tomllib.loads(imported.text)
+        return parse_settings(raw, os.environ, base=base, origin=file), ()
+    except ConfigError as error:
+        problems = error.problems
+    stand_in = tomllib.loads(TEMPLATE)
+    keys_only = {k: v for k, v in os.environ.items() if k.startswith(_OF_KEYS)}
+    return parse_settings(stand_in, keys_only, base=base, origin=file), problems
+
+
+_OF_KEYS = ("EMBEDJWT_KEYS__", "EMBEDJWT_DATABASE")
+
+
+def _keys(settings: Settings) -> tuple[KeyStore, bool]:
+    """The key store, and whether its first keys were made just now."""
+    store = key_store(settings)
+    _refuse_beside_a_directory(settings)
+    return store, _make_keys(store, settings)
 
 
 def _refuse_beside_a_directory(settings: Settings) -> None:
@@ -98,10 +173,6 @@ def _refuse_beside_a_directory(settings: Settings) -> None:
                     "them into the database; or move the directory away",
                     code="keys_elsewhere",
                 )
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _make_keys(store: KeyStore, settings: Settings) -> bool:

@@ -33,9 +33,8 @@ _PEM = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option(
     "--threads",
     type=click.IntRange(1, 256),
-    default=1,
-    show_default=True,
-    help="Threads per process; more of them cost throughput.",
+    help="Threads per process; more of them cost throughput.  [default: 1, or 16 where a source "
+    "asks a provider while a request waits (oidc, introspection)]",
 )
 @click.option("--tls-cert", type=_PEM, help="Certificate chain, PEM.")
 @click.option("--tls-key", type=_PEM, help="Its private key, PEM.")
@@ -46,7 +45,7 @@ def command(
     host: str,
     port: int,
     workers: int,
-    threads: int,
+    threads: int | None,
     tls_cert: Path | None,
     tls_key: Path | None,
 ) -> None:
@@ -72,6 +71,8 @@ def command(
         _check_certificate(tls_cert, tls_key)
     if config is not None:
         os.environ[CONFIG_FILE] = str(config.absolute())  # the workers read it again
+    if threads is None:  # a request that waits for a provider must not keep all others waiting
+        threads = 16 if settings.asks_providers else 1
     os.environ[SERVE_THREADS] = str(threads)
     configure_logging()
     # A forked worker would inherit the parent's signal handlers, and lose a stop that comes early.

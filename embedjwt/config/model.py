@@ -22,6 +22,7 @@ from pydantic import (
 
 from embedjwt.config.mapping import AdmissionSettings, MappingSettings, combined, effective
 from embedjwt.config.presets import PRESETS
+from embedjwt.config.provider import IntrospectionSource, OidcSource
 from embedjwt.config.section import Section
 from embedjwt.config.source import AnySource
 from embedjwt.config.upstream import SourceSettings
@@ -216,6 +217,15 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _cookies_arrive(self) -> Settings:
+        if self.session.cookie_samesite == "none" and not self.issuer.startswith("https:"):
+            raise ValueError(
+                'cookie_samesite = "none" in [session] needs an https issuer: browsers ignore such '
+                "a cookie from http"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _know_where_they_are_from(self, info: ValidationInfo) -> Settings:
         self._directory = Path((info.context or {}).get("base", "."))
         return self
@@ -247,6 +257,11 @@ class Settings(Section):
         """``[mapping]`` as it holds for a source: the source's own keys first, then the table's,
         then what the source's preset proposes."""
         return effective(self.mapping, source, PRESETS)
+
+    @property
+    def asks_providers(self) -> bool:
+        """Whether a request may have to wait for a provider's answer."""
+        return any(isinstance(s, OidcSource | IntrospectionSource) for s in self.source)
 
     @property
     def combined_mapping(self) -> MappingSettings:

@@ -7,7 +7,9 @@ from urllib.parse import urlsplit
 
 from embedjwt.config.model import Settings
 from embedjwt.config.secrets import read_secret_file
+from embedjwt.config.provider import IntrospectionSource, OidcSource
 from embedjwt.config.source import CookieSource, JwtSource
+from embedjwt.config.upstream import UpstreamTls
 from embedjwt.config.values import is_loopback
 
 _GUESSABLE = 16  # characters
@@ -30,6 +32,14 @@ def warnings(settings: Settings) -> list[str]:
             found += _jwt_warnings(source)
         if isinstance(source, CookieSource):
             found += _cookie_warnings(source)
+        if isinstance(source, OidcSource):
+            found += _oidc_warnings(source)
+        if isinstance(source, UpstreamTls) and source.tls_skip_verify_insecure:
+            found.append(
+                f"source {source.name!r}: tls_skip_verify_insecure: anybody on the way can replace "
+                "the provider's keys and sign in as anyone"
+            )
+    found += _introspection_before_jwt(settings)
     for domain in settings.admission.allowed_domains:
         if "@" in domain:
             found.append(f"allowed_domains {domain!r} admits nobody: write it without the @")
@@ -55,6 +65,38 @@ def _cookie_warnings(source: CookieSource) -> list[str]:
     ]
 
 
+def _oidc_warnings(source: OidcSource) -> list[str]:
+    found = []
+    if not source.use_pkce:
+        found.append(
+            f"source {source.name!r}: use_pkce = false: who sees a code on its way may redeem it"
+        )
+    if source.icon:
+        found.append(f"source {source.name!r}: icon has no effect; the sign-in page shows names")
+    return found
+
+
+def _introspection_before_jwt(settings: Settings) -> list[str]:
+    """An introspection source answers for every token that is where it looks."""
+    found = []
+    for number, source in enumerate(settings.source):
+        if not isinstance(source, IntrospectionSource):
+            continue
+        for later in settings.source[number + 1 :]:
+            if isinstance(later, JwtSource) and _place(later) == _place(source):
+                found.append(
+                    f"source {later.name!r} is never asked: {source.name!r} before it answers for "
+                    "every token in the same place; put the jwt source first"
+                )
+    return found
+
+
+def _place(source: JwtSource | IntrospectionSource) -> tuple[str, str]:
+    if source.cookie is not None:
+        return "cookie", source.cookie
+    return "header", (source.header or "Authorization").lower()
+
+
 def _several_sources(settings: Settings) -> list[str]:
     prefixes = [source.subject_prefix for source in settings.source]
     if len(prefixes) < 2:
@@ -74,11 +116,6 @@ def _several_sources(settings: Settings) -> list[str]:
 
 def _jwt_warnings(source: JwtSource) -> list[str]:
     found = []
-    if source.tls_skip_verify_insecure:
-        found.append(
-            f"source {source.name!r}: tls_skip_verify_insecure: anybody on the way can replace "
-            "the provider's keys and sign in as anyone"
-        )
     if source.audience == ():
         found.append(
             f"source {source.name!r}: audience = []: a token that {source.issuer} gave to any "

@@ -40,6 +40,29 @@ MIGRATIONS: tuple[Migration, ...] = (
             "CREATE TABLE embedjwt_private_key (kid TEXT PRIMARY KEY, wrapped TEXT NOT NULL)",
         ),
     ),
+    Migration(
+        version=2,
+        oldest_reader=1,  # whose programs know keys and leave the rest alone
+        statements=(
+            # sessions/store.py: digests of what is looked up, records encrypted, Unix seconds
+            "CREATE TABLE embedjwt_session ("
+            " id_digest TEXT PRIMARY KEY,"
+            " version BIGINT NOT NULL,"
+            " renewing_until BIGINT NOT NULL,"
+            " kept_until BIGINT NOT NULL,"
+            " sub_digest TEXT NOT NULL,"
+            " sid_digest TEXT NOT NULL,"
+            " record TEXT NOT NULL)",
+            "CREATE INDEX embedjwt_session_kept_until ON embedjwt_session (kept_until)",
+            "CREATE INDEX embedjwt_session_sub_digest ON embedjwt_session (sub_digest)",
+            "CREATE INDEX embedjwt_session_sid_digest ON embedjwt_session (sid_digest)",
+            "CREATE TABLE embedjwt_used ("
+            " value_digest TEXT PRIMARY KEY,"
+            " kept_until BIGINT NOT NULL)",
+            "CREATE INDEX embedjwt_used_kept_until ON embedjwt_used (kept_until)",
+            "CREATE TABLE embedjwt_secret (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+        ),
+    ),
 )
 
 _SCHEMA = table("embedjwt_schema", column("id"), column("version"), column("oldest_reader"))

@@ -24,17 +24,16 @@ def key_store(settings: Settings) -> KeyStore:
     if settings.key_store == "directory":
         return directory_store(settings, custody)
     # Imported here, for most installations need neither.
-    from embedjwt.database import Database  # noqa: PLC0415
+    from embedjwt.database.configured import configured_database  # noqa: PLC0415
     from embedjwt.keys.database import DatabaseKeyStore  # noqa: PLC0415
 
-    url = _from(
-        settings.directory if settings.database_file is None else settings.database_file.parent,
-        read_secret("database", settings.database, settings.database_file) or "",
-    )
+    database = configured_database(settings)
+    if database is None:  # the settings have seen to it that there is one
+        raise ConfigError([Problem("database", "is missing")])
     keys = read_secret_lines(
         "keys.encryption_keys", settings.keys.encryption_keys, settings.keys.encryption_keys_file
     )
-    return DatabaseKeyStore(Database(url), keys, custody)
+    return DatabaseKeyStore(database, keys, custody)
 
 
 def directory_store(
@@ -73,13 +72,6 @@ def operator(
     """
     timing, algorithm = key_timing(settings), settings.keys.algorithm
     return Operator(store, timing, algorithm, clock or store.clock, audit.actor(actor))
-
-
-def _from(directory: Path, url: str) -> str:
-    """A relative ``sqlite:///path`` counts from the file it is written in, as all paths do."""
-    name = url.removeprefix("sqlite:///")
-    relative = name not in (url, "") and not name.startswith((":", "/"))
-    return f"sqlite:///{directory / name}" if relative else url
 
 
 def _custody(settings: Settings) -> Custody | None:

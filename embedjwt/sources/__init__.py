@@ -5,20 +5,46 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from embedjwt.config import OidcSource
 from embedjwt.config.model import Settings
 from embedjwt.sources.build import configured_sources
 from embedjwt.sources.chain import SessionSource, SourceChain
 
-__all__ = ["SessionSource", "SourceChain", "build_sources"]
+__all__ = ["SessionSource", "SourceChain", "build_sources", "check_sources"]
 
 
 def build_sources(
-    settings: Settings, *, clock: Callable[[], float] = time.monotonic
+    settings: Settings,
+    *,
+    monotonic: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] = time.time,
 ) -> SourceChain:
     """The chain that the settings describe.
 
     Reads key and secret files, and fetches nothing: remote keys are asked for when the first token
-    comes. ``clock`` counts seconds and never goes back; it measures the age of remote keys.
-    ``ConfigError`` names everything that cannot be used.
+    comes. ``monotonic`` counts seconds and never goes back; it measures the age of remote keys.
+    ``clock`` gives Unix seconds, for our own sessions.
+    ``ConfigError`` names everything that cannot be used, ``KeysUnavailable`` a state store that
+    cannot.
     """
-    return SourceChain(configured_sources(settings, clock))
+    own_login = None
+    if any(isinstance(source, OidcSource) for source in settings.source):
+        # Imported here, for most installations have none, and it needs a database.
+        from embedjwt.oidc.build import build_own_login  # noqa: PLC0415
+
+        own_login = build_own_login(settings, monotonic, clock)
+    own = None if own_login is None else own_login.sessions
+    return SourceChain(configured_sources(settings, monotonic, own), own_login)
+
+
+def check_sources(settings: Settings) -> None:
+    """Everything that :func:`build_sources` would refuse, without opening the state store.
+
+    A state store that whoever checks would make might not belong to whoever serves.
+    """
+    configured_sources(settings, time.monotonic, None)
+    if any(isinstance(source, OidcSource) for source in settings.source):
+        from embedjwt.oidc.build import build_providers, given_cookie_keys  # noqa: PLC0415
+
+        build_providers(settings)
+        given_cookie_keys(settings)

@@ -2,68 +2,135 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 from embedjwt.config.model import Settings
 from embedjwt.config.problems import ConfigError, Problem
-from embedjwt.config.secrets import read_secret, read_secret_file
-from embedjwt.config.source import CookieSource, JwtSource, ProxySource
+from embedjwt.config.provider import IntrospectionSource, OidcSource
+from embedjwt.config.secrets import read_secret_file
+from embedjwt.config.source import AnySource, CookieSource, JwtSource, ProxySource
 from embedjwt.expressions import compile_expression
+from embedjwt.sources.alb import AlbTokens, AlbVerifier
+from embedjwt.sources.app_service import AppServicePrincipal
+from embedjwt.sources.build_opaque import opaque_tokens
+from embedjwt.sources.build_tokens import alb_verifier, jwt_verifier
 from embedjwt.sources.carrier import BearerHeader, Carrier, Cookie, NamedHeader
 from embedjwt.sources.chain import SessionSource
-from embedjwt.sources.claims import ClaimsPolicy
 from embedjwt.sources.cookie import FORMATS, SignedCookie, SigningScheme
-from embedjwt.sources.fetch import Fetcher
-from embedjwt.sources.jwks import FixedKeys, KeySource, RemoteKeys, load_discovered, load_jwks
 from embedjwt.sources.jwt import JwtTokens, JwtVerifier
-from embedjwt.sources.keyset import HMAC_BYTES, KeySet, from_pem, from_secret, parse_jwks
+from embedjwt.sources.peers import TrustedPeers
 from embedjwt.sources.proxy import PRESETS, IdentityHeaders, ProxyHeaders
-from embedjwt.sources.strict_json import strict_loads
+
+_HEADER_KEYS = (
+    "subject_header",
+    "user_header",
+    "email_header",
+    "name_header",
+    "groups_header",
+    "groups_separator",
+)
 
 
-def configured_sources(settings: Settings, clock: Callable[[], float]) -> list[SessionSource]:
+def configured_sources(
+    settings: Settings, clock: Callable[[], float], own: SessionSource | None = None
+) -> list[SessionSource]:
     """The sources in the order of the settings.
 
-    JWT sources that look at the same place become one, at the place of the first. ``clock`` counts
-    seconds and never goes back. ``ConfigError`` names every file or secret that cannot be used.
+    JWT sources that look at the same place become one, at the place of the first; so do ``oidc``
+    sources, whose sessions ``own`` recognises. ``clock`` counts seconds and never goes back.
+    ``ConfigError`` names every file or secret that cannot be used.
     """
-    sources: list[SessionSource] = []
-    issuers: dict[Carrier, dict[str, JwtVerifier]] = {}
+    building = _Building(settings, clock, own)
     problems: list[Problem] = []
     for number, source in enumerate(settings.source):
-        key = f"source.{number}"
         try:
-            if isinstance(source, JwtSource):
-                carrier = _carrier(source)
-                if carrier not in issuers:
-                    issuers[carrier] = {}
-                    sources.append(JwtTokens(carrier, issuers[carrier]))
-                _add_issuer(issuers[carrier], source, key, clock)
-            elif isinstance(source, ProxySource):
-                sources.append(_proxy(source, settings.web.trusted_proxies))
-            else:
-                sources.append(_cookie(source, key))
+            building.add(source, f"source.{number}")
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(problems)
-    return sources
+    return building.sources
 
 
-def _carrier(source: JwtSource) -> Carrier:
-    if source.cookie is not None:
-        return Cookie(source.cookie)
-    if source.header is None or source.header.lower() == "authorization":
-        return BearerHeader()
-    return NamedHeader(source.header.lower())
+class _Building:
+    """The sources so far, and those of them that further tables may join."""
+
+    def __init__(
+        self, settings: Settings, clock: Callable[[], float], own: SessionSource | None
+    ) -> None:
+        self.sources: list[SessionSource] = []
+        self._settings = settings
+        self._clock = clock
+        self._own = own
+        self._trusted = TrustedPeers(settings.web.trusted_proxies)
+        # A front door adds its header to whatever a browser sends, as the browser adds cookies.
+        self._front_door_headers = {
+            source.header.lower()
+            for source in settings.source
+            if isinstance(source, JwtSource) and source.preset and source.header
+        }
+        self._issuers: dict[Carrier, dict[str, JwtVerifier]] = {}
+        self._alb_issuers: dict[Carrier, dict[str, AlbVerifier]] = {}
+        self._opaque: set[Carrier] = set()
+
+    def add(self, source: AnySource, key: str) -> None:
+        """Raises ``ConfigError``; ``key`` is the table's place in the settings."""
+        if isinstance(source, JwtSource):
+            self._add_jwt(source, key)
+        elif isinstance(source, IntrospectionSource):
+            self._add_introspection(source, key)
+        elif isinstance(source, OidcSource):
+            if self._own is not None and self._own not in self.sources:
+                self.sources.append(self._own)
+        elif isinstance(source, ProxySource):
+            self.sources.append(_proxy(source, key, self._trusted))
+        else:
+            self.sources.append(_cookie(source, key))
+
+    def _add_jwt(self, source: JwtSource, key: str) -> None:
+        carrier = self._carrier(source)
+        if source.preset == "aws-alb":
+            if carrier not in self._alb_issuers:
+                self._alb_issuers[carrier] = {}
+                self.sources.append(AlbTokens(carrier, self._alb_issuers[carrier]))
+            issuer = _new_issuer(self._alb_issuers[carrier], source, key)
+            self._alb_issuers[carrier][issuer] = alb_verifier(source, key, self._clock)
+            return
+        if carrier not in self._issuers:
+            self._issuers[carrier] = {}
+            follows = self._introspection_follows(carrier, source)
+            self.sources.append(JwtTokens(carrier, self._issuers[carrier], others_follow=follows))
+        issuer = _new_issuer(self._issuers[carrier], source, key)
+        self._issuers[carrier][issuer] = jwt_verifier(source, key, self._clock)
+
+    def _introspection_follows(self, carrier: Carrier, source: JwtSource) -> bool:
+        later = self._settings.source[self._settings.source.index(source) + 1 :]
+        return any(
+            isinstance(other, IntrospectionSource) and self._carrier(other) == carrier
+            for other in later
+        )
+
+    def _add_introspection(self, source: IntrospectionSource, key: str) -> None:
+        carrier = self._carrier(source)
+        if carrier in self._opaque:
+            raise _problem(
+                key,
+                "another introspection source already asks about the tokens at this place",
+                "give one of the two a header or cookie of its own",
+            )
+        self._opaque.add(carrier)
+        self.sources.append(opaque_tokens(source, key, carrier, self._clock))
+
+    def _carrier(self, source: JwtSource | IntrospectionSource) -> Carrier:
+        if source.cookie is not None:
+            return Cookie(source.cookie)
+        header = (source.header or "Authorization").lower()
+        if header == "authorization":
+            return BearerHeader()
+        return NamedHeader(header, ambient=header in self._front_door_headers)
 
 
-def _add_issuer(
-    issuers: dict[str, JwtVerifier], source: JwtSource, key: str, clock: Callable[[], float]
-) -> None:
+def _new_issuer(issuers: Mapping[str, object], source: JwtSource, key: str) -> str:
     issuer = source.issuer or ""
     if issuer in issuers:
         raise _problem(
@@ -71,77 +138,17 @@ def _add_issuer(
             "another source already accepts this issuer's tokens from the same place",
             "make one source of the two; audience may list several",
         )
-    issuers[issuer] = JwtVerifier(
-        name=source.name,
-        subject_prefix=source.subject_prefix,
-        policy=ClaimsPolicy(
-            issuer=issuer,
-            audience=source.audience or (),
-            require=source.require,
-            leeway=source.leeway,
-        ),
-        algorithms=source.algorithms,
-        keys=_keys(source, issuer, key, clock),
-    )
+    return issuer
 
 
-def _keys(source: JwtSource, issuer: str, key: str, clock: Callable[[], float]) -> KeySource:
-    if source.key_file is not None:
-        return FixedKeys(_key_file(source.key_file, f"{key}.key_file"))
-    secret = read_secret(f"{key}.secret", source.secret, source.secret_file)
-    if secret is not None:
-        at = f"{key}.secret" if source.secret_file is None else f"{key}.secret_file"
-        return FixedKeys(_shared_secret(secret.encode(), source.algorithms, at))
-    fetcher = Fetcher(verify=_tls_verification(source, key), clock=clock)
-    load = (
-        partial(load_jwks, fetcher, source.jwks_url)
-        if source.jwks_url is not None
-        else partial(load_discovered, fetcher, issuer)
-    )
-    return RemoteKeys(load, url=source.jwks_url or issuer, clock=clock, timeout=source.timeout)
-
-
-def _key_file(path: Path, key: str) -> KeySet:
-    data = _read(path, key)
-    try:
-        return parse_jwks(strict_loads(data)) if data.lstrip()[:1] == b"{" else from_pem(data)
-    except ValueError as error:
-        raise _problem(
-            key,
-            f"{path} cannot be used: {error}",
-            "give a PEM public key (openssl pkey -in private.pem -pubout) or a JWK set",
-        ) from None
-
-
-def _shared_secret(secret: bytes, algorithms: tuple[str, ...], key: str) -> KeySet:
-    needed = max((HMAC_BYTES[algorithm] for algorithm in algorithms), default=0)
-    if len(secret) < needed:
-        raise _problem(
-            key,
-            f"is shorter than {needed} bytes, which RFC 7518 section 3.2 asks for",
-            "openssl rand -hex 32",
+def _proxy(source: ProxySource, key: str, trusted: TrustedPeers) -> SessionSource:
+    if source.preset == "azure-app-service":
+        for name in _HEADER_KEYS:
+            if getattr(source, name) is not None:
+                raise _problem(f"{key}.{name}", "has no meaning with preset azure-app-service")
+        return AppServicePrincipal(
+            name=source.name, subject_prefix=source.subject_prefix, trusted=trusted
         )
-    return from_secret(secret)
-
-
-def _tls_verification(source: JwtSource, key: str) -> str | bool:
-    if source.tls_skip_verify_insecure:
-        return False
-    path = source.tls_client_ca
-    if path is None:
-        return True
-    try:
-        ssl.create_default_context(cafile=str(path))
-    except OSError as error:
-        raise _problem(
-            f"{key}.tls_client_ca",
-            f"{path} cannot be used: {error.strerror or 'it holds no certificate'}",
-            "give a PEM file with the provider's CA certificates",
-        ) from None
-    return str(path)
-
-
-def _proxy(source: ProxySource, trusted: tuple[str, ...]) -> ProxyHeaders:
     return ProxyHeaders(
         name=source.name,
         subject_prefix=source.subject_prefix,
@@ -188,13 +195,6 @@ def _cookie_keys(source: CookieSource, key: str) -> list[bytes]:
         text = read_secret_file(f"{key}.secret_keys_file", source.secret_keys_file)
         keys += [line.encode() for line in text.replace("\r\n", "\n").split("\n") if line]
     return keys
-
-
-def _read(path: Path, key: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise _problem(key, f"{path} cannot be read: {error.strerror}") from None
 
 
 def _problem(key: str, message: str, fix: str = "") -> ConfigError:

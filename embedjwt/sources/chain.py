@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from werkzeug.wrappers import Request
 
 from embedjwt.errors import NoSession
 from embedjwt.identity import UpstreamSession
+
+if TYPE_CHECKING:
+    from embedjwt.oidc.own_login import OwnLogin
 
 
 class SessionSource(Protocol):
@@ -29,8 +32,10 @@ class SessionSource(Protocol):
 class SourceChain:
     """Sources in order; the first that recognises the request answers, for good or ill."""
 
-    def __init__(self, sources: Sequence[SessionSource]) -> None:
+    def __init__(self, sources: Sequence[SessionSource], own_login: OwnLogin | None = None) -> None:
         self._sources = tuple(sources)
+        self.own_login = own_login
+        """embedjwt's own login, where the settings have one (``type = "oidc"``)."""
 
     def session(self, request: Request, now: int) -> UpstreamSession:
         """The session of a request at ``now`` (Unix seconds).

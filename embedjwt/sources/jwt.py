@@ -18,6 +18,9 @@ from embedjwt.sources.jwks import KeySource
 from embedjwt.sources.keyset import KeySet, VerificationKey
 from embedjwt.sources.sessions import Verified, VerifiedSessions
 
+_NOT_OURS = ("token_malformed", "issuer_unknown")
+"""How a token is refused that is opaque, or encrypted, or of somebody else."""
+
 
 class JwtVerifier:
     """What one issuer's tokens must look like, and with which keys they are verified."""
@@ -102,12 +105,21 @@ class JwtTokens:
     """A session source: the JWTs of one carrier, from one issuer or several.
 
     Several ``[[source]]`` tables that look at the same place share one of these, so that a token of
-    an issuer nobody knows is refused here and nothing else answers for it.
+    an issuer nobody knows is refused here and nothing else answers for it. Where a later source
+    asks about opaque tokens at the same place (``others_follow``), what is no JWT of a known issuer
+    is left to that one.
     """
 
-    def __init__(self, carrier: Carrier, verifiers: Mapping[str, JwtVerifier]) -> None:
+    def __init__(
+        self,
+        carrier: Carrier,
+        verifiers: Mapping[str, JwtVerifier],
+        *,
+        others_follow: bool = False,
+    ) -> None:
         self._carrier = carrier
         self._verifiers = verifiers
+        self._others_follow = others_follow
         self._seen = VerifiedSessions()
 
     @property
@@ -116,15 +128,20 @@ class JwtTokens:
         return "+".join(verifier.name for verifier in self._verifiers.values())
 
     def session(self, request: Request, now: int) -> UpstreamSession | None:
-        """The session of the token that the carrier holds; ``None`` where it holds none."""
+        """The session of the token that the carrier holds; ``None`` where it holds none for us."""
         text = self._carrier.read(request)
         if text is None:
             return None
         seen = self._seen.get(text, now)
         if seen is not None and self._verifiers[seen.issuer].confirms(seen, now):
             return seen.session
-        token = parse_compact(text)
-        verifier = self._verifier(token.claims)
+        try:
+            token = parse_compact(text)
+            verifier = self._verifier(token.claims)
+        except SessionRefused as refused:
+            if self._others_follow and refused.code in _NOT_OURS:
+                return None
+            raise
         verified = verifier.verify(token, now, ambient=self._carrier.ambient)
         self._seen.put(text, verified)
         return verified.session

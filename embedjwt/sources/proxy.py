@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +12,7 @@ from werkzeug.wrappers import Request
 from embedjwt.errors import SessionRefused
 from embedjwt.identity import Documents, UpstreamSession, VerifiedClaims
 from embedjwt.sources.ambiguity import is_ambiguous
+from embedjwt.sources.peers import TrustedPeers
 
 MAX_VALUE_LENGTH = 1024
 """Characters of a subject, login, e-mail or name."""
@@ -74,8 +73,7 @@ PRESETS = {
 class ProxyHeaders:
     """A session source: headers that only a trusted peer may send.
 
-    The peer is the other end of the connection, whatever ``X-Forwarded-For`` says; one that has no
-    address (a Unix socket) is not trusted. The claims are ``sub`` (the subject, or else the user),
+    The claims are ``sub`` (the subject, or else the user),
     ``login`` and ``preferred_username`` (the user), ``email``, ``name`` and ``groups``, each only
     where its header says something.
 
@@ -89,12 +87,12 @@ class ProxyHeaders:
         name: str,
         subject_prefix: str,
         headers: IdentityHeaders,
-        trusted: Sequence[str],
+        trusted: TrustedPeers,
     ) -> None:
         self.name = name
         self._subject_prefix = subject_prefix
         self._headers = headers
-        self._trusted = [ipaddress.ip_network(network) for network in trusted]
+        self._trusted = trusted
 
     def session(self, request: Request, now: int) -> UpstreamSession | None:  # noqa: ARG002
         """The session the headers tell of; ``None`` where all of them are missing or empty."""
@@ -102,12 +100,7 @@ class ProxyHeaders:
         values = self._read(request)
         if not values and not twins:
             return None
-        if not self._is_trusted(request.environ.get("REMOTE_ADDR", "")):
-            raise SessionRefused(
-                "Identity headers are not accepted from this address.",
-                code="peer_not_trusted",
-                hint="the connection's peer is not in [web] trusted_proxies",
-            )
+        self._trusted.require(request)
         if twins:
             raise SessionRefused(
                 "An identity header came twice, or under a name with an underscore.",
@@ -136,15 +129,6 @@ class ProxyHeaders:
             if header is not None
         }
         return {field: value for field, value in found.items() if value}
-
-    def _is_trusted(self, peer: str) -> bool:
-        try:
-            address = ipaddress.ip_address(peer)
-        except ValueError:
-            return False
-        # A server that listens on [::] sees IPv4 peers as ::ffff:192.0.2.1 (RFC 4291 2.5.5.2).
-        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-        return any((mapped or address) in network for network in self._trusted)
 
     def _claims(self, values: dict[str, str]) -> VerifiedClaims:
         claims: dict[str, Any] = {}

@@ -28,10 +28,17 @@ def build_app(service: Service, sources: SourceChain) -> Flask:
     jwks.install(app, service)
     health.install(app, service)
     metrics.install(app, service)
+    shared_paths = {PATH}
+    if sources.own_login is not None:
+        # Imported here, for most installations have no login of their own.
+        from embedjwt.web import session  # noqa: PLC0415
+
+        session.install(app, service, sources.own_login)
+        shared_paths |= session.SHARED_PATHS
 
     origins = OriginGuard(service.settings)
     ahead = _ahead(EmbedTokens(service, sources, origins), app.wsgi_app)
-    app.wsgi_app = SafeAnswers(ahead, origins, shared_paths=frozenset({PATH}))  # type: ignore[method-assign]
+    app.wsgi_app = SafeAnswers(ahead, origins, shared_paths=frozenset(shared_paths))  # type: ignore[method-assign]
     return app
 
 

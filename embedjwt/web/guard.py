@@ -88,7 +88,7 @@ class OriginGuard:
         ]
         if environ["REQUEST_METHOD"] == "OPTIONS":
             allowed += [
-                ("Access-Control-Allow-Methods", "POST"),
+                ("Access-Control-Allow-Methods", "GET, POST"),
                 ("Access-Control-Allow-Headers", self._request_headers),
                 ("Access-Control-Max-Age", "600"),
             ]
@@ -118,12 +118,13 @@ class SafeAnswers:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def safely(status: str, headers: Headers, exc_info: Any = None) -> Callable[..., Any]:
             path = environ.get("PATH_INFO", "")
-            extra = [*_SAFE]
+            named = {name for name, _ in headers}
+            extra = [header for header in _SAFE if header[0] not in named]
             if path in self._shared_paths:
                 extra += self._guard.headers(environ)
             if path.startswith("/static/") and status[:3] in ("200", "206", "304"):
                 extra += _STATIC
-            elif not any(name == "Cache-Control" for name, _ in headers):
+            elif "Cache-Control" not in named:
                 extra.append(_NOT_STORED)
             return start_response(status, headers + extra, exc_info)
 

@@ -387,8 +387,10 @@ def open_ring() -> Ring:
 
 
 class TestMigrations:
-    SECOND = (*MIGRATIONS, Migration(2, 1, ("CREATE TABLE embedjwt_second (id INTEGER)",)))
-    BREAKING = (*MIGRATIONS, Migration(2, 2, ("CREATE TABLE embedjwt_second (id INTEGER)",)))
+    NEXT = MIGRATIONS[-1].version + 1
+    MORE = ("CREATE TABLE embedjwt_more (id INTEGER)",)
+    COMPATIBLE = (*MIGRATIONS, Migration(NEXT, 1, MORE))
+    BREAKING = (*MIGRATIONS, Migration(NEXT, NEXT, MORE))
 
     def version(self, place: str) -> tuple[Any, ...]:
         return rows(place, "SELECT version, oldest_reader FROM embedjwt_schema")[0]
@@ -397,19 +399,19 @@ class TestMigrations:
         self, place: str, store: DatabaseKeyStore
     ) -> None:
         ring = store.ring()
-        newer = DatabaseKeyStore(Database(place, migrations=self.SECOND), [OLD])
+        newer = DatabaseKeyStore(Database(place, migrations=self.COMPATIBLE), [OLD])
         assert newer.ring() == ring
-        assert rows(place, "SELECT * FROM embedjwt_second") == []
-        assert self.version(place) == (2, 1)
+        assert rows(place, "SELECT * FROM embedjwt_more") == []
+        assert self.version(place) == (self.NEXT, 1)
 
     def test_an_older_release_goes_on_while_it_may(
         self, place: str, store: DatabaseKeyStore
     ) -> None:
-        with Database(place, migrations=self.SECOND).reading():
+        with Database(place, migrations=self.COMPATIBLE).reading():
             pass
         operator(store).prepare()
         assert operator(store_at(place)).prepare().revision == 3
-        assert self.version(place) == (2, 1)
+        assert self.version(place) == (self.NEXT, 1)
 
     def test_an_older_release_stops_where_it_must(
         self, place: str, store: DatabaseKeyStore
@@ -422,13 +424,13 @@ class TestMigrations:
             operator(store).prepare()  # had begun before the change
 
     def test_a_step_that_fails_leaves_nothing(self, place: str, store: DatabaseKeyStore) -> None:
-        half = ("CREATE TABLE embedjwt_second (id INTEGER)", "CREATE NONSENSE")
-        broken = Database(place, migrations=(*MIGRATIONS, Migration(2, 1, half)))
+        half = (*self.MORE, "CREATE NONSENSE")
+        broken = Database(place, migrations=(*MIGRATIONS, Migration(self.NEXT, 1, half)))
         for _ in range(2):
             with refused(), broken.reading():
                 pytest.fail("goes on without its tables")
         with refused():
-            rows(place, "SELECT * FROM embedjwt_second")
+            rows(place, "SELECT * FROM embedjwt_more")
         check_whole(place)
 
     def test_a_user_who_may_not_make_tables(self, postgres: PostgresServer) -> None:

@@ -28,7 +28,7 @@ def chain(clock: kit.Clock, make_settings: Callable[..., Settings]) -> Callable[
     """A chain from ``[[source]]`` tables, as an operator would write them."""
 
     def build(*sources: dict[str, Any], **web: Any) -> SourceChain:
-        return build_sources(make_settings(source=list(sources), web=web), clock=clock)
+        return build_sources(make_settings(source=list(sources), web=web), monotonic=clock)
 
     return build
 

@@ -12,9 +12,10 @@ import pytest
 import sources_kit as kit
 
 from embedjwt.errors import UpstreamUnavailable
-from embedjwt.sources.fetch import unavailable
-from embedjwt.sources.jwks import COOLDOWN, MAX_AGE, RemoteKeys
+from embedjwt.outbound import unavailable
+from embedjwt.sources.jwks import RemoteKeys
 from embedjwt.sources.keyset import KeySet, parse_jwks
+from embedjwt.sources.remote import COOLDOWN, MAX_AGE
 
 URL = "https://idp.example.com/jwks"
 OLD = parse_jwks({"keys": [kit.jwk(kit.RSA_KEY, "rsa-1")]})

@@ -15,8 +15,8 @@ import sources_kit as kit
 import trustme
 
 from embedjwt.errors import SessionRefused, UpstreamUnavailable
-from embedjwt.sources.fetch import Fetcher, unavailable
-from embedjwt.sources.jwks import COOLDOWN, MAX_AGE, MAX_STALE, RETRY_AFTER
+from embedjwt.outbound import Outbound, unavailable
+from embedjwt.sources.remote import COOLDOWN, MAX_AGE, MAX_STALE, RETRY_AFTER
 
 FIRST = kit.jwk(kit.RSA_KEY, "rsa-1")
 SECOND = kit.jwk(kit.OTHER_RSA_KEY, "rsa-2")
@@ -281,15 +281,15 @@ def test_hints_name_the_url_without_query_and_userinfo(url, shown):
 def test_a_fetch_itself_ends_at_its_deadline(provider):
     """Otherwise a provider that drips would keep the one fetch at a time busy."""
     provider.answers["/jwks"] = dripping_body
-    fetcher = Fetcher(verify=True, clock=time.monotonic)
-    with pytest.raises(UpstreamUnavailable, match=r"cannot be had") as refused:
-        fetcher.get_json(f"{provider.url}/jwks", time.monotonic() + 0.25)
+    outbound = Outbound(verify=True, clock=time.monotonic)
+    with pytest.raises(UpstreamUnavailable, match=r"not answer usably") as refused:
+        outbound.get_json(f"{provider.url}/jwks", time.monotonic() + 0.25)
     assert "too long" in refused.value.hint
 
 
 def test_a_fetch_past_its_deadline_asks_nobody(provider):
     with pytest.raises(UpstreamUnavailable):
-        Fetcher(verify=True, clock=lambda: 10.0).get_json(f"{provider.url}/jwks", 10.0)
+        Outbound(verify=True, clock=lambda: 10.0).get_json(f"{provider.url}/jwks", 10.0)
     assert provider.asked == []
 
 

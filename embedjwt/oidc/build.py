@@ -1,0 +1,142 @@
+"""From the settings to the providers, the sessions they open, and where those are kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from embedjwt.config import ConfigError, OidcSource, Settings
+from embedjwt.config.problems import Problem
+from embedjwt.config.secrets import read_secret, read_secret_lines
+from embedjwt.database import Database
+from embedjwt.database.configured import configured_database
+from embedjwt.expressions import compile_expression
+from embedjwt.oidc.logins import Logins
+from embedjwt.oidc.own_login import OwnLogin
+from embedjwt.oidc.provider import Provider
+from embedjwt.rules import build_rules
+from embedjwt.sessions import SessionCookie, SessionStore
+from embedjwt.sources.oidc import OwnSessions
+from embedjwt.sources.calls import build_outbound
+
+_COOKIE_KEY_LENGTH = 32
+_COOKIE_SECRET = "session cookie"
+
+
+def build_own_login(
+    settings: Settings,
+    monotonic: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] = time.time,
+) -> OwnLogin:
+    """embedjwt's own login, for settings that have an ``oidc`` source.
+
+    Reads secret files, opens the state store, and asks no provider for anything. ``monotonic``
+    measures the age of what providers publish, ``clock`` gives Unix seconds. Raises ``ConfigError``
+    and ``KeysUnavailable``.
+    """
+    sources = {s.name: s for s in settings.source if isinstance(s, OidcSource)}
+    providers = build_providers(settings, monotonic)
+    store = SessionStore(_database(settings), clock)
+    keys = _cookie_keys(settings, store)
+    cookie = SessionCookie(
+        settings.session.cookie_name,
+        keys,
+        secure=settings.issuer.startswith("https:"),
+        samesite=settings.session.cookie_samesite,
+        max_age=settings.session.lifetime,
+        clock=clock,
+    )
+    logins = Logins(
+        providers,
+        build_rules(settings),
+        lifetime=settings.session.lifetime,
+        refreshing=frozenset(s.name for s in sources.values() if s.use_refresh_token),
+    )
+    prefixes = {name: source.subject_prefix for name, source in sources.items()}
+    return OwnLogin(
+        logins=logins,
+        store=store,
+        cookie=cookie,
+        sessions=OwnSessions(cookie, store, logins.renew, prefixes),
+        cookie_keys=keys,
+        auto_login=tuple(name for name, source in sources.items() if source.auto_login),
+        signout_redirect_urls={
+            name: source.signout_redirect_url
+            for name, source in sources.items()
+            if source.signout_redirect_url is not None
+        },
+    )
+
+
+def build_providers(
+    settings: Settings, monotonic: Callable[[], float] = time.monotonic
+) -> dict[str, Provider]:
+    """The providers of all ``oidc`` sources, by the source's name; ``ConfigError`` as above."""
+    return {
+        source.name: _provider(settings, source, f"source.{number}", monotonic)
+        for number, source in enumerate(settings.source)
+        if isinstance(source, OidcSource)
+    }
+
+
+def _provider(
+    settings: Settings, source: OidcSource, key: str, monotonic: Callable[[], float]
+) -> Provider:
+    path = settings.admission_of(source).team_ids_attribute_path
+    return Provider(
+        name=source.name,
+        client_id=source.client_id,
+        client_secret=read_secret(
+            f"{key}.client_secret", source.client_secret, source.client_secret_file
+        ),
+        issuer=source.issuer,
+        auth_url=source.auth_url,
+        token_url=source.token_url,
+        api_url=source.api_url,
+        teams_url=source.teams_url,
+        jwk_set_url=source.jwk_set_url,
+        team_ids_attribute_path=compile_expression(path) if path else None,
+        scopes=source.requested_scopes,
+        use_pkce=source.use_pkce,
+        auth_style=source.auth_style,
+        id_token_attribute_name=source.id_token_attribute_name,
+        algorithms=source.algorithms,
+        leeway=source.leeway,
+        outbound=build_outbound(source, key, monotonic),
+        clock=monotonic,
+        timeout=source.timeout,
+    )
+
+
+def _database(settings: Settings) -> Database:
+    """The configured database, or an SQLite file beside the settings."""
+    database = configured_database(settings)
+    return database if database is not None else Database(f"sqlite:///{_absolute(settings)}")
+
+
+def _absolute(settings: Settings) -> Path:
+    return settings.session.file.absolute()
+
+
+def _cookie_keys(settings: Settings, store: SessionStore) -> Sequence[bytes]:
+    keys = given_cookie_keys(settings)
+    # A key in the store is as good: without a session's id, which is not there, it opens nothing.
+    return [key.encode() for key in keys] or [store.secret(_COOKIE_SECRET)]
+
+
+def given_cookie_keys(settings: Settings) -> Sequence[str]:
+    """The keys of ``[session] secret_keys``, none where the store keeps one; ``ConfigError``."""
+    given = settings.session
+    keys = read_secret_lines("session.secret_keys", given.secret_keys, given.secret_keys_file)
+    if any(len(key) < _COOKIE_KEY_LENGTH for key in keys):
+        raise ConfigError(
+            [
+                Problem(
+                    "session.secret_keys",
+                    f"has a key under {_COOKIE_KEY_LENGTH} characters, which can be guessed",
+                    "make one with: openssl rand -base64 32",
+                )
+            ]
+        )
+    return keys

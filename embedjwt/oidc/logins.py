@@ -1,0 +1,148 @@
+"""From an authorization code, or a refresh token, to a session record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from embedjwt.errors import SessionRefused
+from embedjwt.identity import Documents, VerifiedClaims
+from embedjwt.oidc.authorization import LoginAttempt
+from embedjwt.oidc.gather import gather
+from embedjwt.oidc.id_token import verify_id_token
+from embedjwt.oidc.provider import Provider
+from embedjwt.oidc.token_endpoint import TokenResponse, redeem_code, refresh
+from embedjwt.rules import Rules
+from embedjwt.sessions import SessionRecord
+from embedjwt.sources.claims import read_time
+
+
+class Logins:
+    """The providers, and what their answers amount to. Holds no session itself.
+
+    ``lifetime`` is the most a session lives, in seconds. ``refreshing`` names the providers whose
+    refresh tokens are used.
+    """
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        rules: Mapping[str, Rules],
+        *,
+        lifetime: int,
+        refreshing: frozenset[str],
+    ) -> None:
+        self.providers = providers
+        self._rules = rules
+        self._lifetime = lifetime
+        self._refreshing = refreshing
+
+    def complete(self, attempt: LoginAttempt, code: str, now: int) -> SessionRecord:
+        """The session of a person whom the provider has sent back with a code.
+
+        Raises ``SessionRefused`` and ``UpstreamUnavailable``. ``now`` is in Unix seconds.
+        """
+        provider = self.providers[attempt.source]
+        response = redeem_code(provider, code, attempt)
+        claims = None
+        if response.id_token is not None and provider.uses_id_token:
+            claims = verify_id_token(
+                provider,
+                response.id_token,
+                nonce=attempt.nonce,
+                now=now,
+                access_token=response.access_token,
+            )
+        documents = gather(provider, self._rules[provider.name], claims, response.access_token, now)
+        ends_at = now + self._lifetime
+        return self._record(provider, documents, claims, response, now, ends_at)
+
+    def renew(self, record: SessionRecord, now: int) -> SessionRecord:
+        """The same session with what the provider says today.
+
+        Raises ``SessionRefused`` where the provider has ended it, ``UpstreamUnavailable`` where it
+        does not answer.
+        """
+        provider = self.providers[record.source]
+        if record.refresh_token is None:
+            raise SessionRefused("The session has ended.", code="session_expired")
+        response = refresh(provider, record.refresh_token)
+        claims = record.documents.id_token
+        fresh = None
+        if response.id_token is not None and claims is not None:
+            fresh = verify_id_token(
+                provider,
+                response.id_token,
+                nonce=None,
+                now=now,
+                access_token=response.access_token,
+                refreshed=claims,
+            )
+        documents = gather(
+            provider, self._rules[provider.name], fresh or claims, response.access_token, now
+        )
+        _same_person(record, documents)
+        renewed = self._record(provider, documents, fresh, response, now, record.ends_at)
+        return SessionRecord(
+            source=record.source,
+            issuer=record.issuer,
+            sub=record.sub,
+            sid=record.sid,
+            documents=documents,
+            created_at=record.created_at,
+            expires_at=renewed.expires_at,
+            ends_at=record.ends_at,
+            # RFC 6749 section 6: no new one means that the old one goes on.
+            refresh_token=renewed.refresh_token or record.refresh_token,
+        )
+
+    def _record(
+        self,
+        provider: Provider,
+        documents: Documents,
+        claims: VerifiedClaims | None,
+        response: TokenResponse,
+        now: int,
+        ends_at: int,
+    ) -> SessionRecord:
+        sid = claims.get("sid") if claims is not None else None
+        renewable = provider.name in self._refreshing
+        return SessionRecord(
+            source=provider.name,
+            issuer=provider.issuer or "",
+            sub=_subject(documents),
+            sid=sid if isinstance(sid, str) else "",
+            documents=documents,
+            created_at=now,
+            expires_at=min(_vouched_until(claims, response, now, ends_at), ends_at),
+            ends_at=ends_at,
+            refresh_token=response.refresh_token if renewable else None,
+        )
+
+
+def _vouched_until(
+    claims: VerifiedClaims | None, response: TokenResponse, now: int, ends_at: int
+) -> int:
+    """How long the provider vouches for the person: as the ID token says, else the access token."""
+    if claims is not None:
+        return read_time(claims, "exp")
+    return ends_at if response.expires_in is None else now + response.expires_in
+
+
+def _subject(documents: Documents) -> str:
+    """What the provider calls the person for good; plain OAuth 2.0 has no one name for it."""
+    for _, claims in documents.in_order():
+        for name in ("sub", "id", "uuid", "login"):
+            value = claims.get(name)
+            if isinstance(value, str | int) and value:
+                return str(value)
+    return ""
+
+
+def _same_person(record: SessionRecord, documents: Documents) -> None:
+    """A refreshed session stays the same person's (OpenID Connect Core 1.0 section 12.2)."""
+    if _subject(documents) != record.sub:
+        raise SessionRefused(
+            "The provider's answer is about another person.",
+            code="session_invalid",
+            hint=f"source {record.source!r}: sub changed when the session was renewed",
+        )

@@ -1,0 +1,56 @@
+"""embedjwt's own login: the providers, the sessions they open, and the cookie that names them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from werkzeug.wrappers import Request
+
+from embedjwt.errors import EmbedJWTError, SessionRefused
+from embedjwt.oidc.logins import Logins
+from embedjwt.sessions import SessionCookie, SessionStore
+from embedjwt.sources.oidc import OwnSession, OwnSessions
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLogin:
+    """Its parts. ``cookie_keys`` sign whatever a browser keeps for us, newest last;
+    ``auto_login`` are the providers to go to without a choice, ``signout_redirect_urls`` where to
+    go after a logout from some of them."""
+
+    logins: Logins
+    store: SessionStore
+    cookie: SessionCookie
+    sessions: OwnSessions
+    cookie_keys: Sequence[bytes] = field(repr=False)
+    auto_login: Sequence[str] = ()
+    signout_redirect_urls: Mapping[str, str] = field(default_factory=dict)
+
+    def live(self, request: Request, now: int) -> OwnSession | None:
+        """The session of a request, if all is well with it."""
+        try:
+            return self.sessions.current(request, now)
+        except EmbedJWTError:
+            return None
+
+    def current_id(self, request: Request) -> tuple[str | None, str | None]:
+        """The id of the session that a request has, and its source; ``None`` where there is none.
+
+        Asks no provider: whoever signs out needs no renewal.
+        """
+        try:
+            session_id = self.cookie.read(request)
+        except SessionRefused:
+            return None, None
+        stored = None if session_id is None else self.store.get(session_id)
+        return session_id, None if stored is None else stored.record.source
+
+    def end_current(self, request: Request) -> None:
+        """End the session that a request has, so that no id outlives a login or a logout."""
+        try:
+            session_id = self.cookie.read(request)
+        except SessionRefused:
+            return
+        if session_id is not None:
+            self.store.end(session_id)

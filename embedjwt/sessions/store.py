@@ -1,0 +1,300 @@
+"""Sessions in the database, and what else several processes must agree on: one use, one secret."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import (
+    Connection,
+    TableClause,
+    column,
+    delete,
+    insert,
+    or_,
+    select,
+    table,
+    text,
+    update,
+)
+
+from embedjwt.database import Database
+from embedjwt.errors import KeysUnavailable
+from embedjwt.sessions.record import RecordUnreadable, SessionRecord, dump, load
+from embedjwt.sessions.sealing import digest, row_key, seal, unseal
+
+_ID_BYTES = 32
+_SECRET_BYTES = 32
+
+_MAX_SKEW = 60
+"""Seconds by which the clocks of two processes may differ."""
+
+_KEPT_LONGER = 3600
+"""Seconds for which what has expired is still kept, for the clock may step back."""
+
+_REMOVED_AT_ONCE = 100
+"""Rows of each table: no login waits for the removal of many others' sessions."""
+
+_SESSION = table(
+    "embedjwt_session",
+    *map(column, ("id_digest", "version", "renewing_until", "kept_until")),
+    *map(column, ("sub_digest", "sid_digest", "record")),
+)
+_USED = table("embedjwt_used", column("value_digest"), column("kept_until"))
+_SECRET = table("embedjwt_secret", column("name"), column("value"))
+_USE = text(
+    "INSERT INTO embedjwt_used (value_digest, kept_until) VALUES (:value_digest, :kept_until)"
+    " ON CONFLICT DO NOTHING"
+)
+
+_log = structlog.get_logger("embedjwt.sessions")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """A session as it was when it was read.
+
+    ``key`` names it for as long as it lives, and is no secret; ``version`` grows with each renewal.
+    """
+
+    key: str
+    version: int
+    record: SessionRecord
+
+
+class SessionStore:
+    """Sessions that all processes with the same database share.
+
+    ``clock`` gives Unix seconds and should be the same for all of them, such as
+    :meth:`Database.clock`. Every method raises the errors of :class:`Database`; none of them, and
+    nothing that is logged, tells an id, a claim or a token. Nothing is cached.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._clock = clock
+
+    def create(self, record: SessionRecord) -> str:
+        """Keep a new session. Returns its id, which is a secret: only its cookie has it.
+
+        256 random bits in base64url. Also removes some of what has expired.
+        """
+        session_id = secrets.token_urlsafe(_ID_BYTES)
+        key = row_key(session_id)
+        with self._changing(_lock(key)) as connection:
+            connection.execute(
+                insert(_SESSION).values(id_digest=key, **_columns(session_id, 1, record))
+            )
+            self._remove_expired(connection)
+        return session_id
+
+    def get(self, session_id: str) -> StoredSession | None:
+        """The session with this id, ``None`` where there is none (any more). Costs one small query.
+
+        One whose ``expires_at`` is past is returned while its refresh token can still renew it. A
+        row that was changed, or that a newer release wrote, is logged and no session: the person
+        signs in again.
+        """
+        key = row_key(session_id)
+        wanted = select(_SESSION.c.version, _SESSION.c.record).where(_SESSION.c.id_digest == key)
+        with self._database.reading() as connection:
+            row = connection.execute(wanted).one_or_none()
+        if row is None:
+            return None
+        record = _opened(session_id, row.version, row.record)
+        if record is None or not self._is_in_time(key, record):
+            return None
+        return StoredSession(key, row.version, record)
+
+    def begin_renewal(self, session_id: str, version: int, lease: int) -> bool:
+        """Whether the caller, and at most one, may renew this version now.
+
+        Who has not replaced it within ``lease`` seconds loses that right to the next who asks. The
+        leases of all callers should be the same.
+        """
+        key = row_key(session_id)
+        with self._changing(_lock(key)) as connection:
+            now = self._clock()
+            begun = connection.execute(
+                update(_SESSION)
+                .where(
+                    _SESSION.c.id_digest == key,
+                    _SESSION.c.version == version,
+                    or_(
+                        _SESSION.c.renewing_until <= int(now),
+                        # begun before the clock stepped back
+                        _SESSION.c.renewing_until > math.ceil(now + lease + _MAX_SKEW),
+                    ),
+                )
+                .values(renewing_until=math.ceil(now + lease))
+            )
+            return begun.rowcount == 1
+
+    def replace(self, session_id: str, version: int, record: SessionRecord) -> bool:
+        """Keep what a renewal brought; the next version may be renewed at once.
+
+        ``False``, with nothing kept, where the session has ended or another replaced this version:
+        an ended session never comes back.
+        """
+        key = row_key(session_id)
+        with self._changing(_lock(key)) as connection:
+            replaced = connection.execute(
+                update(_SESSION)
+                .where(_SESSION.c.id_digest == key, _SESSION.c.version == version)
+                .values(**_columns(session_id, version + 1, record))
+            )
+            return replaced.rowcount == 1
+
+    def end(self, session_id: str) -> bool:
+        """Forget a session. ``False`` where there was none."""
+        key = row_key(session_id)
+        with self._changing(_lock(key)) as connection:
+            ended = connection.execute(delete(_SESSION).where(_SESSION.c.id_digest == key))
+            return ended.rowcount == 1
+
+    def end_upstream(
+        self,
+        source: str,
+        *,
+        sub: str | None,
+        sid: str | None,
+        once: tuple[str, int] | None = None,
+    ) -> int | None:
+        """Forget what the upstream has ended; returns how many sessions that were.
+
+        With ``sid`` those of that upstream session, with ``sub`` those of that person at this
+        source, with both those that match both, with neither none
+        (OpenID Connect Back-Channel Logout 1.0 section 2.7). ``once`` is what names the request,
+        and until when it may come again: ``None`` is returned, and nothing ended, where it has.
+        """
+        matches = []
+        if sub:
+            matches.append(_SESSION.c.sub_digest == digest("sub", source, sub))
+        if sid:
+            matches.append(_SESSION.c.sid_digest == digest("sid", source, sid))
+        if not matches:
+            return 0
+        # One at a time: two that deleted the same rows in another order would wait for each other.
+        with self._changing("sessions ended upstream") as connection:
+            if once is not None and not self._used(
+                connection, "ended", f"{source} {once[0]}", once[1]
+            ):
+                return None
+            return connection.execute(delete(_SESSION).where(*matches)).rowcount
+
+    def use_once(self, purpose: str, value: str, expires_at: int) -> bool:
+        """``True`` the first time only, of all processes; remembered until ``expires_at`` at least.
+
+        The caller refuses a value that has expired, by itself.
+        """
+        with self._changing(f"used {digest(purpose, value)}") as connection:
+            return self._used(connection, purpose, value, expires_at)
+
+    def remove_expired(self) -> int:
+        """Forget some of what has expired a while ago; returns how many rows that were."""
+        with self._changing("sessions removed") as connection:
+            return self._remove_expired(connection)
+
+    def secret(self, name: str) -> bytes:
+        """32 random bytes, made when somebody first asks for this name, and the same for all.
+
+        Unlike sessions, whoever can read the database can read them.
+        """
+        with self._database.reading() as connection:
+            value = _secret(connection, name)
+        if value is None:
+            with self._changing(f"secret {name}") as connection:
+                value = _secret(connection, name)
+                if value is None:
+                    value = secrets.token_hex(_SECRET_BYTES)
+                    connection.execute(insert(_SECRET).values(name=name, value=value))
+        return self._parsed_secret(name, value)
+
+    def _used(self, connection: Connection, purpose: str, value: str, expires_at: int) -> bool:
+        """Whether this is the first time."""
+        name = digest(purpose, value)
+        kept_until = max(expires_at, int(self._clock()))
+        used = connection.execute(_USE, {"value_digest": name, "kept_until": kept_until})
+        return used.rowcount == 1
+
+    @contextmanager
+    def _changing(self, lock: str) -> Iterator[Connection]:
+        with self._database.exclusive(lock) as held:
+            yield held.connection
+            held.commit()
+
+    def _is_in_time(self, key: str, record: SessionRecord) -> bool:
+        now = int(self._clock())
+        if now < record.created_at - _MAX_SKEW:
+            # Made while the clock was ahead, it would now live that much too long.
+            _log.warning("session_refused", key=key, reason="made in the future: see the clocks")
+            return False
+        return now < record.usable_until
+
+    def _remove_expired(self, connection: Connection) -> int:
+        before = int(self._clock()) - _KEPT_LONGER
+        sessions = _remove(connection, _SESSION, "id_digest", before)
+        return sessions + _remove(connection, _USED, "value_digest", before)
+
+    def _parsed_secret(self, name: str, value: str) -> bytes:
+        try:
+            secret = bytes.fromhex(value)
+        except ValueError:
+            secret = b""
+        if len(secret) != _SECRET_BYTES:
+            raise KeysUnavailable(
+                f"the secret {name!r} in {self._database.location} is damaged",
+                hint="delete its row in embedjwt_secret, and a new one is made; what was signed "
+                "with it is then refused",
+                code="database_unusable",
+            )
+        return secret
+
+
+def _lock(key: str) -> str:
+    return f"session {key}"
+
+
+def _columns(session_id: str, version: int, record: SessionRecord) -> dict[str, str | int]:
+    return {
+        "version": version,
+        "renewing_until": 0,
+        "kept_until": record.usable_until,
+        "sub_digest": digest("sub", record.source, record.sub),
+        "sid_digest": digest("sid", record.source, record.sid),
+        "record": seal(session_id, version, dump(record)),
+    }
+
+
+def _opened(session_id: str, version: int, sealed: str) -> SessionRecord | None:
+    data = unseal(session_id, version, sealed)
+    if data is None:
+        reason = "its row was changed by something else than embedjwt"
+    else:
+        try:
+            return load(data)
+        except RecordUnreadable:
+            reason = "another release of embedjwt wrote it"
+    _log.warning("session_refused", key=row_key(session_id), reason=reason)
+    return None
+
+
+def _remove(connection: Connection, rows: TableClause, name: str, before: int) -> int:
+    key = rows.c[name]
+    expired = (
+        select(key)
+        .where(rows.c.kept_until <= before)
+        .order_by(rows.c.kept_until)
+        .limit(_REMOVED_AT_ONCE)
+        .with_for_update(skip_locked=True)  # never waits for others; SQLite has no such clause
+    )
+    return connection.execute(delete(rows).where(key.in_(expired))).rowcount
+
+
+def _secret(connection: Connection, name: str) -> str | None:
+    value = connection.scalar(select(_SECRET.c.value).where(_SECRET.c.name == name))
+    return None if value is None else str(value)

@@ -1,0 +1,159 @@
+"""``type = "oidc"``: embedjwt's own session, which a login at a provider has opened."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import structlog
+from werkzeug.wrappers import Request
+
+from embedjwt.errors import SessionRefused, UpstreamUnavailable
+from embedjwt.identity import UpstreamSession
+from embedjwt.sessions import SessionCookie, SessionRecord, SessionStore, StoredSession
+
+RENEW_BEFORE = 60
+"""Seconds before its end from which a session is renewed, if it can be."""
+
+LEASE = 45
+"""Seconds one process has for a renewal before another may try; longer than any of them takes."""
+
+_PATIENCE = 10
+"""Seconds to wait for another's renewal of a session that is over."""
+
+_POLL = 0.1
+_MAX_REMEMBERED = 4096
+
+_log = structlog.get_logger("embedjwt.sessions")
+
+Renew = Callable[[SessionRecord, int], SessionRecord]
+"""Asks the provider; raises ``SessionRefused`` where it is over, ``UpstreamUnavailable``."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSession:
+    """A live session of ours: its id, which its cookie alone has, and what is stored of it."""
+
+    id: str
+    stored: StoredSession
+
+    @property
+    def expires_at(self) -> int:
+        """Unix seconds until which the upstream has vouched for it."""
+        return min(self.stored.record.expires_at, self.stored.record.ends_at)
+
+
+class OwnSessions:
+    """A session source: the cookie that ``/session/callback`` has set.
+
+    ``prefixes`` are the sources that may have opened it, and what they put before their subjects.
+    The store is asked each time, so that a logout anywhere holds at once everywhere.
+    """
+
+    name = "session"
+
+    def __init__(
+        self,
+        cookie: SessionCookie,
+        store: SessionStore,
+        renew: Renew,
+        prefixes: Mapping[str, str],
+    ) -> None:
+        self._cookie = cookie
+        self._store = store
+        self._renew = renew
+        self._prefixes = prefixes
+        self._known = _Known()
+
+    def session(self, request: Request, now: int) -> UpstreamSession | None:
+        """The session of the cookie; ``None`` where there is no cookie, or the session is over.
+
+        Raises ``SessionRefused`` for a cookie that was tampered with, ``UpstreamUnavailable``
+        where it would have to be renewed and the provider does not answer.
+        """
+        own = self.current(request, now)
+        if own is None:
+            return None
+        stored = own.stored
+        return self._known.session(stored, own.expires_at, self._prefixes[stored.record.source])
+
+    def current(self, request: Request, now: int) -> OwnSession | None:
+        """The live session of a request, renewed if it is time; otherwise as :meth:`session`."""
+        session_id = self._cookie.read(request)
+        stored = None if session_id is None else self._store.get(session_id)
+        if session_id is None or stored is None or stored.record.source not in self._prefixes:
+            return None
+        own = OwnSession(session_id, stored)
+        left = own.expires_at - now
+        if left <= RENEW_BEFORE and _renewable(stored.record, now):
+            return self._renewed(own, now)
+        return own if left > 0 else None
+
+    def _renewed(self, own: OwnSession, now: int) -> OwnSession | None:
+        if not self._store.begin_renewal(own.id, own.stored.version, LEASE):
+            return own if own.expires_at > now else self._renewed_by_another(own)
+        try:
+            record = self._renew(own.stored.record, now)
+        except SessionRefused as refused:
+            self._store.end(own.id)
+            _log.info("session_ended", source=own.stored.record.source, code=refused.code)
+            return None
+        except UpstreamUnavailable as unavailable:
+            if own.expires_at <= now:
+                raise
+            _log.warning(
+                "session_not_renewed", source=own.stored.record.source, hint=unavailable.hint
+            )
+            return own
+        if not self._store.replace(own.id, own.stored.version, record):
+            return None  # ended meanwhile
+        stored = StoredSession(own.stored.key, own.stored.version + 1, record)
+        return OwnSession(own.id, stored)
+
+    def _renewed_by_another(self, own: OwnSession) -> OwnSession | None:
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
+            time.sleep(_POLL)
+            stored = self._store.get(own.id)
+            if stored is None:
+                return None
+            if stored.version > own.stored.version:
+                return OwnSession(own.id, stored)
+        raise UpstreamUnavailable(
+            "The identity provider does not answer at the moment.",
+            hint=f"source {own.stored.record.source!r}: a renewal of the session is under way, and "
+            f"has not ended within {_PATIENCE} s",
+        )
+
+
+def _renewable(record: SessionRecord, now: int) -> bool:
+    return record.refresh_token is not None and record.ends_at - now > RENEW_BEFORE
+
+
+class _Known:
+    """One object for one version of a session, so that its mapping is remembered."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sessions: OrderedDict[tuple[str, int], UpstreamSession] = OrderedDict()
+
+    def session(self, stored: StoredSession, expires_at: int, prefix: str) -> UpstreamSession:
+        name = (stored.key, stored.version)
+        with self._lock:
+            session = self._sessions.get(name)
+            if session is None:
+                session = self._sessions[name] = UpstreamSession(
+                    source=stored.record.source,
+                    documents=stored.record.documents,
+                    expires_at=expires_at,
+                    ambient=True,
+                    subject_prefix=prefix,
+                    id=stored.key,
+                )
+            self._sessions.move_to_end(name)
+            if len(self._sessions) > _MAX_REMEMBERED:
+                self._sessions.popitem(last=False)
+            return session

@@ -1,0 +1,96 @@
+"""``/session/…``: embedjwt's own login, where an ``oidc`` source is configured.
+
+``login.py`` to the provider and back; ``account.py`` whose session it is, and logout;
+``backchannel.py`` the provider's logout; ``asked.py``, ``return_to.py`` and ``attempts.py`` what
+is believed of a request; ``pages.py`` what people see.
+"""
+
+from __future__ import annotations
+
+import flask
+from werkzeug.wrappers import Request, Response
+
+from embedjwt.oidc.own_login import OwnLogin
+from embedjwt.service import Service
+from embedjwt.web import problems
+from embedjwt.web.session import pages
+from embedjwt.web.session.account import LOGOUT, Account
+from embedjwt.web.session.attempts import AttemptCookies
+from embedjwt.web.session.backchannel import backchannel_logout
+from embedjwt.web.session.login import CALLBACK, Login
+
+LOGIN = "/session/login"
+ME = "/session/me"
+BACKCHANNEL_LOGOUT = "/session/backchannel-logout"
+
+SHARED_PATHS = frozenset({ME, LOGOUT})
+"""What pages of the host application may ask by themselves."""
+
+
+def install(app: flask.Flask, service: Service, own: OwnLogin) -> None:
+    """Adds the paths. What goes wrong before people's eyes is a page, else problem JSON."""
+    settings = service.settings
+    attempts = AttemptCookies(
+        own.cookie_keys,
+        secure=settings.issuer.startswith("https:"),
+        samesite=settings.session.cookie_samesite,
+        clock=service.clock,
+    )
+    login = Login(settings, own, attempts)
+    account = Account(service, own)
+    views = flask.Blueprint("session", __name__)
+
+    @views.route(LOGIN, methods=["GET", "POST"])
+    def start() -> Response:
+        return login.start(flask.request, _now())
+
+    @views.get(CALLBACK)
+    def callback() -> Response:
+        return login.callback(flask.request, _now())
+
+    @views.get(ME)
+    def me() -> flask.Response:
+        return flask.jsonify(account.me(flask.request, _now()))
+
+    @views.get(LOGOUT)
+    def logout_page() -> Response:
+        return account.logout_page(flask.request, _now())
+
+    @views.post(LOGOUT)
+    def logout() -> Response:
+        return account.logout(flask.request)
+
+    @views.post(BACKCHANNEL_LOGOUT)
+    def backchannel() -> Response:
+        return backchannel_logout(flask.request, own, _now())
+
+    @views.errorhandler(Exception)
+    def failed(error: Exception) -> Response:
+        answer = problems.answer_error(error, flask.request)
+        return _as_page(answer, flask.request) if _for_people(flask.request) else answer
+
+    def _now() -> int:
+        return int(service.clock())
+
+    app.register_blueprint(views)
+
+
+def _for_people(request: Request) -> bool:
+    """Whether a person looks at the answer: a browser navigates and says that it takes HTML."""
+    navigates = request.path in (LOGIN, CALLBACK, LOGOUT)
+    return (
+        navigates
+        and request.accept_mimetypes.accept_html
+        and "text/html" in str(request.accept_mimetypes)
+    )
+
+
+def _as_page(answer: Response, request: Request) -> Response:
+    problem = flask.json.loads(answer.get_data())
+    return pages.error_page(
+        answer.status_code,
+        problem["code"],
+        problem["detail"],
+        problem["trace_id"],
+        retry_url=LOGIN if request.path == CALLBACK else None,
+    )
