@@ -21,7 +21,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
 from embedjwt.errors import UpstreamUnavailable
-from embedjwt.sources.strict_json import JSONRefused, strict_loads
+from embedjwt.strict_json import JSONRefused, strict_loads
 from embedjwt.upstream_url import as_safe_as, failed, is_public, unavailable
 
 __all__ = ["Answer", "Outbound", "as_safe_as", "failed", "is_public", "unavailable"]

@@ -69,8 +69,7 @@ def things_to_do(imported: Import, problems: Sequence[Problem]) -> list[ToDo]:
         for p in problems
         if p.key not in said
     ]
-    named = {todo.key for todo in found}
-    return [*blocking, *found, *(t for t in imported.todo if not t.blocks and t.key not in named)]
+    return [*blocking, *found, *(todo for todo in imported.todo if not todo.blocks)]
 
 
 def _show_carried(carried: Iterable[Carried], width: int) -> None:

@@ -22,7 +22,7 @@ from embedjwt.sources.alb_keys import AlbKeys
 from embedjwt.sources.carrier import Carrier
 from embedjwt.sources.claims import ClaimsPolicy, claim_invalid, issuer_unknown, read_time
 from embedjwt.sources.compact import UnverifiedToken, malformed, parse_compact
-from embedjwt.sources.strict_json import strict_loads
+from embedjwt.strict_json import strict_loads
 
 ALGORITHM = "ES256"
 

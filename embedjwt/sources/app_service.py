@@ -14,7 +14,7 @@ from embedjwt.identity import Documents, UpstreamSession, VerifiedClaims
 from embedjwt.sources.ambiguity import is_ambiguous
 from embedjwt.sources.claims import MAX_TIME
 from embedjwt.sources.peers import TrustedPeers
-from embedjwt.sources.strict_json import JSONRefused, strict_loads
+from embedjwt.strict_json import JSONRefused, strict_loads
 
 HEADER = "X-MS-CLIENT-PRINCIPAL"
 ID_HEADER = "X-MS-CLIENT-PRINCIPAL-ID"

@@ -16,7 +16,7 @@ from embedjwt.sources.claims import ClaimsPolicy
 from embedjwt.sources.jwks import FixedKeys, KeySource, RemoteKeys, load_discovered, load_jwks
 from embedjwt.sources.jwt import JwtVerifier
 from embedjwt.sources.keyset import HMAC_BYTES, KeySet, from_pem, from_secret, parse_jwks
-from embedjwt.sources.strict_json import strict_loads
+from embedjwt.strict_json import strict_loads
 
 
 def jwt_verifier(source: JwtSource, key: str, clock: Callable[[], float]) -> JwtVerifier:

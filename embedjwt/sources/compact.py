@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from embedjwt.errors import SessionRefused
 from embedjwt.identity import UnverifiedClaims
-from embedjwt.sources.strict_json import JSONRefused, strict_loads
+from embedjwt.strict_json import JSONRefused, strict_loads
 
 MAX_TOKEN_LENGTH = 16 * 1024
 """Characters. Web servers commonly allow 8 or 16 KiB for a header field."""
@@ -39,13 +40,21 @@ class UnverifiedToken:
     claims: UnverifiedClaims
 
 
-def parse_compact(text: str) -> UnverifiedToken:
-    """Take a token apart; ``SessionRefused`` where its form is not exactly right."""
-    if len(text) > MAX_TOKEN_LENGTH:
+def parse_compact(
+    text: str,
+    *,
+    types: Collection[str] = ACCEPTED_TYPES,
+    max_length: int = MAX_TOKEN_LENGTH,
+) -> UnverifiedToken:
+    """Take a token apart; ``SessionRefused`` where its form is not exactly right.
+
+    ``types`` are the accepted values of ``typ``, upper-cased; it may always be left out.
+    """
+    if len(text) > max_length:
         raise SessionRefused(
             "The token is too long.",
             code="token_too_large",
-            hint=f"at most {MAX_TOKEN_LENGTH} characters; have the provider leave out claims",
+            hint=f"at most {max_length} characters; have the provider leave out claims",
         )
     segments = text.split(".")
     if len(segments) != 3:
@@ -57,7 +66,7 @@ def parse_compact(text: str) -> UnverifiedToken:
     claims = _json_object(segments[1], "payload")
     _decode(segments[2], "signature")
     _check_critical(header)
-    _check_type(header)
+    _check_type(header, types)
     return UnverifiedToken(
         text=text,
         alg=_alg(header),
@@ -109,13 +118,13 @@ def _check_critical(header: dict[str, Any]) -> None:
         )
 
 
-def _check_type(header: dict[str, Any]) -> None:
+def _check_type(header: dict[str, Any], types: Collection[str]) -> None:
     if "typ" not in header:
         return
     typ = header["typ"]
     # RFC 7515 section 4.1.9: case-insensitive, and "application/" may be left out.
-    if not isinstance(typ, str) or typ.upper().removeprefix("APPLICATION/") not in ACCEPTED_TYPES:
-        raise type_not_accepted('the header\'s typ must be "JWT" or "at+jwt", or be left out')
+    if not isinstance(typ, str) or typ.upper().removeprefix("APPLICATION/") not in types:
+        raise type_not_accepted(f"the header's typ must be left out, or one of {', '.join(types)}")
 
 
 def _alg(header: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ from embedjwt.expressions import Expression, ExpressionError
 from embedjwt.identity import Documents, UpstreamSession, VerifiedClaims
 from embedjwt.sources.carrier import Cookie
 from embedjwt.sources.claims import read_time
-from embedjwt.sources.strict_json import JSONRefused, strict_loads
+from embedjwt.strict_json import JSONRefused, strict_loads
 
 MAX_COOKIE_LENGTH = 8 * 1024
 """Characters; browsers stop at 4 KiB. A signed payload may inflate to a thousand times that (zlib),

@@ -15,7 +15,7 @@ from embedjwt.errors import RequestRefused
 from embedjwt.grafana.urls import PanelRequest, panel_url
 from embedjwt.service import Service
 from embedjwt.sources import SourceChain
-from embedjwt.sources.strict_json import strict_loads
+from embedjwt.strict_json import strict_loads
 from embedjwt.tokens import EmbedToken
 from embedjwt.web.guard import OriginGuard, require_json
 from embedjwt.web.problems import answer_error

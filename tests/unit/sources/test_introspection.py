@@ -80,7 +80,7 @@ def test_what_is_asked_and_what_comes_of_it(chain, source, server) -> None:
         {"token": TOKEN, "token_type_hint": "access_token"},
     )
     kind, _, credentials = asked.headers["authorization"].partition(" ")
-    assert (kind, base64.b64decode(credentials)) == ("Basic", b"embed+me:s%3A3")
+    assert (kind, base64.b64decode(credentials)) == ("Basic", b"embed%20me:s%3A3")
 
 
 @pytest.mark.parametrize(
