@@ -56,8 +56,8 @@ class UpstreamSession:
     """The SSO session a person already has, as one session source verified it.
 
     ``expires_at`` is in Unix seconds; ``None`` where the source knows no end (a proxy's headers).
-    ``ambient`` is true where the request holds a cookie as its credential, which browsers attach by
-    themselves, so that the request needs protection against forgery.
+    ``ambient`` is true where the credential comes along by itself, a cookie or a front door's
+    header, so that the request needs protection against forgery.
     ``subject_prefix`` keeps the subjects of several sources apart. ``id`` names the session in our
     own store; "" where somebody else keeps it.
     Two sessions are never equal: what was decided about one is remembered for that one alone.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from embedjwt.errors import EmbedJWTError
 from embedjwt.keys.files import PRIVATE, make_parents, quoted, sync_directory
 
 Write = Callable[[Path, str], None]
+
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # as on vfat
 
 
 @contextmanager
@@ -61,10 +64,21 @@ def _write(path: Path, text: str) -> None:
             new.write(text)
             new.flush()
             os.fsync(new.fileno())
-        os.link(part, path)
+        _name(part, path)
     finally:
         part.unlink(missing_ok=True)
     sync_directory(path.parent)
+
+
+def _name(part: Path, path: Path) -> None:
+    """Give a file its name, unless something has it already."""
+    try:
+        os.link(part, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        path.open("x").close()
+        part.replace(path)
 
 
 def _private(path: str, flags: int) -> int:

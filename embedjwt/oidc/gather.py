@@ -35,6 +35,8 @@ def gather(
             "The identity provider does not say who you are.",
             hint=f"source {provider.name!r}: api_url did not answer usably; see the line above",
         )
+    if id_token is None and documents.userinfo is not None:
+        documents = replace(documents, userinfo=_with_subject(documents.userinfo))
     if id_token is not None and rules.unanswered(documents):
         claims = verify_access_token(provider, access_token, now)
         if claims is not None and claims.get("sub") == _sub(id_token):
@@ -56,6 +58,18 @@ def _look_up(provider: Provider, rules: Rules, documents: Documents, access_toke
     if "allowed_organizations" in open_gates:
         found = replace(found, organizations=lookups.organizations(provider, access_token))
     return found
+
+
+def _with_subject(claims: VerifiedClaims) -> VerifiedClaims:
+    """With a ``sub`` that stays the person's: plain OAuth 2.0 calls it ``id`` or ``uuid``.
+
+    Without one the login would have to do, which GitHub gives to somebody else once it is free.
+    """
+    if claims.get("sub"):
+        return claims
+    names = (claims.get(name) for name in ("id", "uuid"))
+    found = next((n for n in names if isinstance(n, str | int) and n), None)
+    return claims if found is None else VerifiedClaims({**claims, "sub": str(found)})
 
 
 def _sub(claims: VerifiedClaims | None) -> str | None:

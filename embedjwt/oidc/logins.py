@@ -129,12 +129,12 @@ def _vouched_until(
 
 
 def _subject(documents: Documents) -> str:
-    """What the provider calls the person for good; plain OAuth 2.0 has no one name for it."""
+    """What the provider calls the person."""
     for _, claims in documents.in_order():
-        for name in ("sub", "id", "uuid", "login"):
+        for name in ("sub", "login"):
             value = claims.get(name)
-            if isinstance(value, str | int) and value:
-                return str(value)
+            if isinstance(value, str) and value:
+                return value
     return ""
 
 

@@ -60,7 +60,7 @@ class OriginGuard:
             )
 
     def check_forgery(self, request: Request, session: UpstreamSession) -> None:
-        """A session that a cookie carries must come from a page on the list.
+        """A session that the browser brings by itself must come from a page on the list.
 
         Both must hold: an ``Origin`` (which browsers always send with POST), and a JSON content
         type (which a page elsewhere cannot send without asking first).
@@ -70,9 +70,9 @@ class OriginGuard:
             return
         if not request.headers.get("Origin"):
             raise OriginRefused(
-                "a cookie-borne session needs an Origin header",
-                hint=f"source {session.source!r} rides on a cookie; call from a page on the list, "
-                "or from a backend with a bearer token",
+                "a session that the browser brings by itself needs an Origin header",
+                hint=f"source {session.source!r} rides on a cookie or a front door's header; call "
+                "from a page on the list, or from a backend with a bearer token",
             )
         require_json(request)
 
@@ -81,6 +81,7 @@ class OriginGuard:
         origin = environ.get("HTTP_ORIGIN")
         if origin not in self._allowed:
             return [("Vary", "Origin")]
+        on_tokens = not environ.get("PATH_INFO", "").startswith("/session/")
         allowed = [
             ("Vary", "Origin"),
             ("Access-Control-Allow-Origin", origin),
@@ -88,7 +89,7 @@ class OriginGuard:
         ]
         if environ["REQUEST_METHOD"] == "OPTIONS":
             allowed += [
-                ("Access-Control-Allow-Methods", "GET, POST"),
+                ("Access-Control-Allow-Methods", "POST" if on_tokens else "GET, POST"),
                 ("Access-Control-Allow-Headers", self._request_headers),
                 ("Access-Control-Max-Age", "600"),
             ]

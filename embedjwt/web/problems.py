@@ -12,10 +12,11 @@ import structlog
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
-from embedjwt.errors import EmbedJWTError
+from embedjwt.errors import EmbedJWTError, KeysUnavailable
 
 JWKS_PATH = "/.well-known/jwks.json"
 
+_STORE_FAILED = "the service's own store cannot be used at the moment; the log has the trace id"
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _log = structlog.get_logger("embedjwt.web")
 
@@ -85,7 +86,9 @@ def _refusal(error: EmbedJWTError, request: Request) -> Response:
         path=request.path,
         trace_id=trace_id(request),
     )
-    return problem(request, error.status, error.code, error.detail)
+    # What is wrong with a store names hosts, users and paths, which are for the log alone.
+    detail = _STORE_FAILED if isinstance(error, KeysUnavailable) else error.detail
+    return problem(request, error.status, error.code, detail)
 
 
 def _http_error(error: HTTPException, request: Request) -> Response:

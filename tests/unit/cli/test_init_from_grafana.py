@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -152,6 +154,23 @@ def test_a_link_to_nowhere_is_not_followed(run: Run, tmp_path: Path) -> None:
     (tmp_path / "client-secret").symlink_to(tmp_path / "elsewhere")
     run("init", "--from-grafana", ini("auth0"), status=1)
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_without_hard_links(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    test_files_are_for_their_owner_alone(run, tmp_path)
+    before = files(tmp_path)
+    run("init", "new", "--from-grafana", ini("auth0"), status=1)
+    assert files(tmp_path) == before
+
+
+def test_a_directory_that_cannot_be_made(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "new").write_text("in the way")
+    run("init", "--config", "new/embedjwt.toml", "--from-grafana", ini("auth0"), status=1)
+    assert (tmp_path / "new").read_text() == "in the way"
 
 
 def test_all_or_nothing(run: Run, tmp_path: Path) -> None:

@@ -317,6 +317,24 @@ def test_the_highest_app_role_counts(
     assert (identity.role, identity.is_grafana_admin) == (role, False)
 
 
+def test_keycloak_s_roles_are_in_the_access_token(make_settings: MakeSettings) -> None:
+    """As docs/presets/keycloak.md has it: an expression that gives nothing without roles."""
+    has = "contains(resource_access.grafana.roles || `[]`, '{}')"
+    path = f"{has.format('admin')} && 'Admin' || {has.format('editor')} && 'Editor'"
+    issuer = "https://sso.example.com/realms/acme"
+    source = source_of("keycloak", issuer=issuer, role_attribute_path=path)
+    settings = make_settings(source=[source])
+    roles = {"resource_access": {"grafana": {"roles": ["editor"]}}}
+    ada = {"sub": "1", "email": "ada@example.com"}
+    documents = Documents(
+        id_token=VerifiedClaims(ada),
+        userinfo=VerifiedClaims(ada),
+        access_token=VerifiedClaims(ada | roles),
+    )
+    mapper = Mapper(settings.mapping_of(settings.source[0]))
+    assert mapper.identity(documents, settings.grafana[0]).role == "Editor"
+
+
 @pytest.mark.parametrize(
     ("preset", "teams", "allowed"), [("github", ("150",), "150"), ("bitbucket", ("acme",), "acme")]
 )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -14,10 +17,13 @@ from jwt.algorithms import ECAlgorithm, HMACAlgorithm
 
 from embedjwt.config.problems import ConfigError
 from embedjwt.errors import EmbedJWTError
-from embedjwt.sources.alb_keys import MAX_SOUGHT, keys_url
+from embedjwt.sources.alb_keys import MAX_KEYS, MAX_SOUGHT, keys_url
 from embedjwt.sources.ambiguity import AMBIGUOUS_HEADERS
-from embedjwt.sources.remote import COOLDOWN, MAX_AGE
+from embedjwt.sources.remote import COOLDOWN, MAX_AGE, RETRY_AFTER
 from loopback_server import LoopbackServer, running_server
+
+SOON = 10
+"""Seconds within which something has surely happened that happens at all."""
 
 
 def data(text: str) -> Any:
@@ -215,6 +221,36 @@ class TestKeys:
         clock.seconds += COOLDOWN
         fresh = data(alb_token(kid=f"{KID[:-1]}0"))
         assert sources.session(fresh, kit.NOW).source == "aws-alb"
+
+    def test_nor_are_the_same_ones_again(self, chain, source, server, clock) -> None:
+        sources = chain(source)
+        made_up = [data(alb_token(kid=f"{n:08x}{KID[8:]}")) for n in range(MAX_SOUGHT)]
+        for _ in range(2):
+            for request in made_up:
+                refusal(sources, request)
+            clock.seconds += RETRY_AFTER
+        assert len(server.asked) == MAX_SOUGHT
+
+    def test_nor_do_they_push_out_one_that_is_looked_for(self, chain, source, server) -> None:
+        found = server.answers.pop(f"/keys/{KID}")
+        asked, published = threading.Event(), threading.Event()
+
+        def slowly(handler: BaseHTTPRequestHandler) -> None:
+            asked.set()
+            published.wait(SOON)
+            found(handler)
+
+        server.answers[f"/keys/{KID}"] = slowly
+        sources = chain({**source, "timeout": 30})
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(sources.session, data(alb_token()), kit.NOW)
+            assert asked.wait(SOON)
+            for number in range(MAX_KEYS + MAX_SOUGHT):
+                refusal(sources, data(alb_token(kid=f"{number:08x}{KID[8:]}")))
+            published.set()
+            assert waiting.result(SOON).source == "aws-alb"
+        assert sources.session(data(alb_token()), kit.NOW).source == "aws-alb"
+        assert server.paths().count(f"/keys/{KID}") == 1
 
     def test_what_is_wrong_anyway_costs_no_fetch(self, chain, source, server) -> None:
         sources = chain(source)

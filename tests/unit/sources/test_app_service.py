@@ -12,7 +12,7 @@ from front_door_kit import ENTRA, OID, SOAP, SUB, WS2008, principal
 from embedjwt.config.problems import ConfigError
 from embedjwt.errors import EmbedJWTError
 from embedjwt.sources.ambiguity import AMBIGUOUS_HEADERS
-from embedjwt.sources.app_service import MAX_CLAIMS, MAX_LENGTH
+from embedjwt.sources.app_service import MAX_LENGTH
 
 PEER = "169.254.130.1"
 WEB = {"trusted_proxies": ["169.254.128.0/17"]}
@@ -138,7 +138,6 @@ def test_the_same_value_twice_is_one(chain) -> None:
         (principal([("sub", 1)]), "identity_header_invalid"),
         (principal([(None, "x")]), "identity_header_invalid"),
         (principal([("sub", ["u1"])]), "identity_header_invalid"),
-        (principal([("a", "b")] * (MAX_CLAIMS + 1)), "identity_header_invalid"),
         (entra(("exp", "soon"), without="exp"), "identity_header_invalid"),
         (entra(("exp", "1.5"), without="exp"), "identity_header_invalid"),
         (entra(("exp", "-1"), without="exp"), "identity_header_invalid"),
@@ -156,7 +155,7 @@ def test_the_same_value_twice_is_one(chain) -> None:
             base64.b64encode(b'{"auth_typ":"aad","auth_typ":"x"}').decode(),
             "identity_header_invalid",
         ),
-        ("A" * (MAX_LENGTH + 4), "identity_header_invalid"),
+        (entra(("padding", "x" * MAX_LENGTH)), "identity_header_invalid"),
     ],
 )
 def test_refused(chain, value, code) -> None:
