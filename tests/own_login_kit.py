@@ -72,12 +72,14 @@ def embedding(
     make: type[ProviderKit],
     directory: Path,
     *,
+    top: str = "",
     source: str = "",
     more: str = "",
     backchannel: bool = False,
     **setup: Any,
 ) -> Iterator[Embedding]:
-    """``source`` are more keys of the source, ``more`` more tables, ``setup`` the provider's."""
+    """``top`` are more keys above all tables, ``source`` of the source, ``more`` more tables,
+    ``setup`` the provider's."""
     port = free_port()
     url = f"http://localhost:{port}"
     with make(
@@ -89,16 +91,17 @@ def embedding(
         )
     ) as kit:
         directory.chmod(0o700)
-        (directory / "embedjwt.toml").write_text(configuration(url, kit, source, more))
+        (directory / "embedjwt.toml").write_text(configuration(url, kit, top, source, more))
         embedjwt("init", cwd=directory)
         embedjwt("check", cwd=directory)
         with running_service(directory, port) as service:
             yield Embedding(service, kit, directory)
 
 
-def configuration(url: str, kit: ProviderKit, source: str, more: str) -> str:
+def configuration(url: str, kit: ProviderKit, top: str, source: str, more: str) -> str:
     return f"""
         issuer = "{url}"
+        {top}
         [[source]]
         type = "oidc"
         name = "Acme"

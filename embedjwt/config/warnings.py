@@ -6,8 +6,8 @@ from itertools import permutations
 from urllib.parse import urlsplit
 
 from embedjwt.config.model import Settings
-from embedjwt.config.secrets import read_secret_file
 from embedjwt.config.provider import IntrospectionSource, OidcSource
+from embedjwt.config.secrets import read_secret_file
 from embedjwt.config.source import CookieSource, JwtSource
 from embedjwt.config.upstream import UpstreamTls
 from embedjwt.config.values import is_loopback

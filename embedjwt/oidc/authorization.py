@@ -36,8 +36,8 @@ class LoginAttempt:
 
     ``source`` is the provider's name, ``prompt`` is "" or ``"none"`` …, ``expires_at`` in Unix
     seconds. ``display`` is where the login shows, ``opener_origin`` whom a popup or frame reports
-    to, ``return_to`` where a page goes afterwards. ``clicked``: the person asked for it; ``silent``:
-    no page is wanted where nobody is signed in.
+    to, ``return_to`` where a page goes afterwards. ``clicked``: the person asked for it.
+    ``silent``: no page is wanted where nobody is signed in.
     """
 
     source: str

@@ -17,8 +17,8 @@ from embedjwt.oidc.own_login import OwnLogin
 from embedjwt.oidc.provider import Provider
 from embedjwt.rules import build_rules
 from embedjwt.sessions import SessionCookie, SessionStore
-from embedjwt.sources.oidc import OwnSessions
 from embedjwt.sources.calls import build_outbound
+from embedjwt.sources.oidc import OwnSessions
 
 _COOKIE_KEY_LENGTH = 32
 _COOKIE_SECRET = "session cookie"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from embedjwt.errors import SessionRefused
 from embedjwt.identity import Documents, VerifiedClaims
@@ -54,7 +55,7 @@ class Logins:
             )
         documents = gather(provider, self._rules[provider.name], claims, response.access_token, now)
         ends_at = now + self._lifetime
-        return self._record(provider, documents, claims, response, now, ends_at)
+        return self._record(provider, documents, claims, response, now=now, ends_at=ends_at)
 
     def renew(self, record: SessionRecord, now: int) -> SessionRecord:
         """The same session with what the provider says today.
@@ -81,16 +82,13 @@ class Logins:
             provider, self._rules[provider.name], fresh or claims, response.access_token, now
         )
         _same_person(record, documents)
-        renewed = self._record(provider, documents, fresh, response, now, record.ends_at)
-        return SessionRecord(
-            source=record.source,
-            issuer=record.issuer,
-            sub=record.sub,
+        renewed = self._record(
+            provider, documents, fresh, response, now=now, ends_at=record.ends_at
+        )
+        return replace(
+            renewed,
             sid=record.sid,
-            documents=documents,
             created_at=record.created_at,
-            expires_at=renewed.expires_at,
-            ends_at=record.ends_at,
             # RFC 6749 section 6: no new one means that the old one goes on.
             refresh_token=renewed.refresh_token or record.refresh_token,
         )
@@ -101,6 +99,7 @@ class Logins:
         documents: Documents,
         claims: VerifiedClaims | None,
         response: TokenResponse,
+        *,
         now: int,
         ends_at: int,
     ) -> SessionRecord:

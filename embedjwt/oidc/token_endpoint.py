@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from embedjwt.errors import EmbedJWTError, SessionRefused, UpstreamUnavailable
+from embedjwt.errors import SessionRefused, UpstreamUnavailable
 from embedjwt.oidc.authorization import LoginAttempt
 from embedjwt.oidc.provider import Provider
 from embedjwt.outbound import Answer, unavailable

@@ -21,7 +21,8 @@ AT = f"{ISSUER}/session/callback"
 
 READ = """
 const values = JSON.parse(require("fs").readFileSync(0));
-const read = (value) => { try { return new URL(value, process.argv[1]).origin } catch { return "" } };
+const parsed = (value) => new URL(value, process.argv[1]).origin;
+const read = (value) => { try { return parsed(value) } catch { return "" } };
 console.log(JSON.stringify(values.map(read)));
 """
 
