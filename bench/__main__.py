@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from bench.http import measure_http
+from bench.session import measure_session
 from bench.signing import measure_signing
 from bench.site import write_site
 
@@ -22,6 +23,8 @@ def main() -> None:
         site = write_site(Path(name))
         print("In process: verified claims to signed token\n")
         measure_signing(site)
+        print("\nIn process: a session of embedjwt's own, looked up in SQLite\n")
+        measure_session()
         print("\nOver HTTP: granian, one worker, keep-alive, interleaved rounds\n")
         measure_http(site)
 

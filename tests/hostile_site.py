@@ -103,6 +103,10 @@ class Browser:
     def get(self, path: str, query: Any = None, **headers: str) -> TestResponse:
         return self._open("GET", path, headers, query_string=query)
 
+    def get_page(self, path: str, query: Any = None, **headers: str) -> TestResponse:
+        """As a navigation, which names HTML."""
+        return self.get(path, query, Accept="text/html,*/*;q=0.8", **headers)
+
     def post(self, path: str, form: Any = None, **headers: str) -> TestResponse:
         return self._open("POST", path, headers, data=form)
 

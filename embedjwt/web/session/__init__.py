@@ -7,6 +7,8 @@ is believed of a request; ``pages.py`` what people see.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import flask
 from werkzeug.wrappers import Request, Response
 
@@ -15,6 +17,7 @@ from embedjwt.service import Service
 from embedjwt.web import problems
 from embedjwt.web.session import pages
 from embedjwt.web.session.account import LOGOUT, Account
+from embedjwt.web.session.asked import in_frame, wants_page
 from embedjwt.web.session.attempts import AttemptCookies
 from embedjwt.web.session.backchannel import backchannel_logout
 from embedjwt.web.session.login import CALLBACK, Login
@@ -38,7 +41,7 @@ def install(app: flask.Flask, service: Service, own: OwnLogin) -> None:
     )
     login = Login(settings, own, attempts)
     account = Account(service, own)
-    views = flask.Blueprint("session", __name__)
+    views = flask.Blueprint("session", __name__, template_folder="templates")
 
     @views.route(LOGIN, methods=["GET", "POST"])
     def start() -> Response:
@@ -67,7 +70,11 @@ def install(app: flask.Flask, service: Service, own: OwnLogin) -> None:
     @views.errorhandler(Exception)
     def failed(error: Exception) -> Response:
         answer = problems.answer_error(error, flask.request)
-        return _as_page(answer, flask.request) if _for_people(flask.request) else answer
+        if not _for_people(flask.request):
+            return answer
+        # A frame shows it too, instead of the browser's own sad face.
+        framed_by = settings.web.allowed_origins if in_frame(flask.request) else ()
+        return _as_page(answer, flask.request, framed_by)
 
     def _now() -> int:
         return int(service.clock())
@@ -77,20 +84,16 @@ def install(app: flask.Flask, service: Service, own: OwnLogin) -> None:
 
 def _for_people(request: Request) -> bool:
     """Whether a person looks at the answer: a browser navigates and says that it takes HTML."""
-    navigates = request.path in (LOGIN, CALLBACK, LOGOUT)
-    return (
-        navigates
-        and request.accept_mimetypes.accept_html
-        and "text/html" in str(request.accept_mimetypes)
-    )
+    return request.path in (LOGIN, CALLBACK, LOGOUT) and wants_page(request)
 
 
-def _as_page(answer: Response, request: Request) -> Response:
+def _as_page(answer: Response, request: Request, framed_by: Collection[str]) -> Response:
     problem = flask.json.loads(answer.get_data())
     return pages.error_page(
         answer.status_code,
         problem["code"],
         problem["detail"],
         problem["trace_id"],
-        retry_url=LOGIN if request.path == CALLBACK else None,
+        retry_url=LOGIN if request.path == CALLBACK and not framed_by else None,
+        framed_by=framed_by,
     )

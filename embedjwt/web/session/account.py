@@ -19,7 +19,7 @@ from embedjwt.oidc.provider import Provider
 from embedjwt.service import Service
 from embedjwt.web.guard import OriginRefused
 from embedjwt.web.session import pages
-from embedjwt.web.session.asked import same_origin
+from embedjwt.web.session.asked import same_origin, wants_page
 from embedjwt.web.session.return_to import safe_return_to
 
 LOGOUT = "/session/logout"
@@ -69,7 +69,7 @@ class Account:
             return self._after(self._return_to(state))
         if self._own.live(request, now) is None:
             return pages.signed_out_page()
-        return pages.logout_page(form_actions=("https:", "http:"))
+        return pages.logout_page(self._checked_return(request), form_actions=("https:", "http:"))
 
     def logout(self, request: Request) -> Response:
         """``POST``: end the session here, and tell where the provider's ends.
@@ -83,7 +83,7 @@ class Account:
         if session_id is not None:
             self._own.store.end(session_id)
             _log.info("signed_out", source=source)
-        if request.accept_mimetypes.accept_html:
+        if wants_page(request):
             response = _see_other(url) if url else self._after(return_to)
         else:
             response = pages.json_answer({"signed_out": True, "end_session_url": url})

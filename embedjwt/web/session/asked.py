@@ -68,6 +68,11 @@ def in_frame(request: Request) -> bool:
     return request.headers.get("Sec-Fetch-Dest", "") in _FRAMES
 
 
+def wants_page(request: Request) -> bool:
+    """Whether a browser navigates: scripts take anything (``*/*``), but do not name HTML."""
+    return "text/html" in request.accept_mimetypes.values()
+
+
 def same_origin(request: Request, issuer: str) -> bool:
     """Whether one of our own pages sent this (Fetch Metadata, or ``Origin`` in older browsers)."""
     site = request.headers.get("Sec-Fetch-Site")

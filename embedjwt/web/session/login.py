@@ -47,11 +47,17 @@ class Login:
     def start(self, request: Request, now: int) -> Response:
         """``GET``: sign in, silently if possible. ``POST``: the click on one of our pages."""
         asked = read_login(request, issuer=self._issuer, allowed_origins=self._origins)
+        try:
+            return self._started(request, asked, now)
+        except EmbedJWTError as error:
+            return self._failed(error, asked)
+
+    def _started(self, request: Request, asked: LoginAsked, now: int) -> Response:
         source = self._source(asked)
         if source is None:
             return self._choice(asked)
         if self._signed_in(request, source, asked, now):
-            return self._done(asked.return_to, asked.opener_origin, asked.display)
+            return self._done(asked)
         provider = self._own.logins.providers[source]
         if request.method == "POST" and asked.clicked:
             return self._send_off(request, source, asked, now, prompt="")
@@ -74,10 +80,7 @@ class Login:
         try:
             response = self._answered(request, attempt, now)
         except EmbedJWTError as error:
-            if attempt.display == "page":
-                raise
-            _log.info("login_failed", source=attempt.source, code=error.code, hint=error.hint)
-            response = self._told("failed", attempt, code=error.code)
+            response = self._failed(error, _asked_before(attempt))
         self._attempts.delete(response, attempt)
         return response
 
@@ -95,7 +98,7 @@ class Login:
         self._own.end_current(request)
         session_id = self._own.store.create(record)
         _log.info("signed_in", source=attempt.source, expires_at=record.expires_at)
-        response = self._done(attempt.return_to, attempt.opener_origin, attempt.display)
+        response = self._done(_asked_before(attempt))
         self._own.cookie.set(response, session_id)
         return response
 
@@ -110,7 +113,7 @@ class Login:
         if asked.silent:
             if asked.display == "page" and asked.return_to:
                 return _see_other(_with_error(asked.return_to, "login_required"))
-            return pages.result_page("login_required", asked.opener_origin, "", asked.display)
+            return self._told("login_required", asked)
         if asked.display == "iframe":
             return pages.framed_page(source, asked.opener_origin, framed_by=self._origins)
         return self._choice(asked, source)
@@ -168,13 +171,30 @@ class Login:
             form_actions=self._form_actions,
         )
 
-    def _done(self, return_to: str, opener_origin: str, display: str) -> Response:
-        if display == "page":
-            return _see_other(return_to) if return_to else pages.signed_in_page()
-        return pages.result_page("signed_in", opener_origin, return_to, display)
+    def _done(self, asked: LoginAsked) -> Response:
+        if asked.display == "page":
+            return _see_other(asked.return_to) if asked.return_to else pages.signed_in_page()
+        return self._told("signed_in", asked)
 
-    def _told(self, status: str, attempt: LoginAttempt, *, code: str) -> Response:
-        return pages.result_page(status, attempt.opener_origin, "", attempt.display, code=code)
+    def _failed(self, error: EmbedJWTError, asked: LoginAsked) -> Response:
+        """A popup or a frame says so to whoever waits for it; elsewhere it is an error page."""
+        if asked.display == "page":
+            raise error
+        log = _log.error if error.status >= 500 else _log.info
+        log("login_failed", source=asked.source, code=error.code, hint=error.hint)
+        return self._told("failed", asked, code=error.code)
+
+    def _told(
+        self, status: pages.Status, asked: LoginAsked, *, code: str | None = None
+    ) -> Response:
+        return pages.result_page(
+            status,
+            asked.opener_origin,
+            asked.return_to if status == "signed_in" else "",
+            asked.display,
+            code=code,
+            framed_by=self._origins if asked.display == "iframe" else (),
+        )
 
 
 def _asked_before(attempt: LoginAttempt) -> LoginAsked:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from compare_kit import OPENID, oidc
+from compare_kit import OPENID, Idp, oidc
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from tests_support import MINIMAL
+from embedjwt.config import Settings
+from embedjwt.keys.build import key_store, operator
+from embedjwt.oidc.own_login import OwnLogin
+from embedjwt.service import build_service
+from embedjwt.sources import build_sources
+from embedjwt.web import build_app
+from tests_support import MINIMAL, FakeClock
 
 MakeApp = Callable[..., Flask]
 
@@ -100,3 +107,34 @@ def test_a_token_opens_no_session_and_sets_no_cookie(
     answer = make_app().test_client().post("/v1/embed-token", headers=bearer())
     assert answer.status_code == 200
     assert "Set-Cookie" not in answer.headers
+
+
+BYE = "https://sso.example.com/bye"
+
+
+@pytest.mark.parametrize(("keys", "end"), [({"signout_redirect_url": BYE}, BYE), ({}, None)])
+def test_where_a_logout_leads(
+    idp: Idp,
+    make_settings: Callable[..., Settings],
+    clock: FakeClock,
+    keys: dict[str, str],
+    end: Any,
+) -> None:
+    settings = make_settings(source=[idp.section | keys])
+    operator(settings, key_store(settings), "test", clock).init()
+    sources = build_sources(settings, clock=clock)
+    own = sources.own_login
+    assert isinstance(own, OwnLogin)
+    api = {"": {"login": "ada", "email": "ada@example.com"}}
+    session_id = own.store.create(idp.record(api=api))
+    app = build_app(build_service(settings, clock), sources)
+    response = app.response_class()
+    own.cookie.set(response, session_id)
+    headers = {
+        "Cookie": response.headers["Set-Cookie"].partition(";")[0],
+        "Origin": "https://app.example.com",
+        "Accept": "application/json",
+    }
+    answer = app.test_client(use_cookies=False).post("/session/logout", headers=headers)
+    assert answer.get_json() == {"signed_out": True, "end_session_url": end}
+    assert own.store.get(session_id) is None
