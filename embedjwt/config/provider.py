@@ -32,6 +32,11 @@ class Client(UpstreamTls):
     client_secret_file: FileName | None = None
     auth_style: AuthStyle = "AutoDetect"
 
+    @field_validator("client_secret", "client_secret_file", mode="before")
+    @classmethod
+    def _empty_secret_is_none(cls, value: Any) -> Any:
+        return None if value == "" else value
+
     @field_validator("auth_style", mode="before")
     @classmethod
     def _any_case(cls, value: Any) -> Any:

@@ -10,22 +10,21 @@ from typing import Any
 from pydantic import BaseModel
 
 from embedjwt.config.model import GrafanaTarget, Settings
+from embedjwt.config.provider import OidcSource
 
 SECTIONS = ("token", "keys", "session", "mapping", "admission", "web")
 """The tables that are there once."""
 
 _TARGET_KEYS = frozenset(GrafanaTarget.model_fields) - {"name", "ttl"}
 
-_SIGN_IN_KEYS = frozenset(
-    {
-        *("enabled", "icon", "allow_sign_up", "auto_login", "login_prompt"),
-        *("client_id", "client_secret", "client_authentication", "auth_style"),
-        *("auth_url", "token_url", "api_url", "teams_url", "signout_redirect_url"),
-        *("scopes", "empty_scopes", "use_pkce", "use_refresh_token"),
-        *("id_token_attribute_name", "validate_id_token", "tls_client_cert", "tls_client_key"),
-    }
-)
-"""``[auth.generic_oauth]`` keys that say how Grafana signs people in, not who they are."""
+_SIGN_IN_KEYS = frozenset(OidcSource.model_fields) - {"name", "type", "domain", "tenant"}
+
+_LEFT_OUT = {
+    "validate_id_token": "leave it out: ID tokens are always verified",
+    "login_prompt": "leave it out: the provider is asked silently first, then as it sees fit",
+    "client_authentication": "leave it out: auth_style says how client_id and secret are sent",
+}
+"""``[auth.generic_oauth]`` keys that have no counterpart here, and why."""
 
 _SYNONYMS = {"username_attribute_path": "login_attribute_path"}
 """``[auth.jwt]`` words for what ``[auth.generic_oauth]`` calls otherwise."""
@@ -39,7 +38,9 @@ def what_was_meant(word: str, model: type[BaseModel]) -> str:
             return f"it belongs under [{section}]"
     if word in _TARGET_KEYS and model is not GrafanaTarget:
         return "it belongs under [[grafana]]"
-    if word in _SIGN_IN_KEYS:
+    if word in _LEFT_OUT:
+        return _LEFT_OUT[word]
+    if word in _SIGN_IN_KEYS and model is not OidcSource:
         return 'it says how people sign in: it belongs into a [[source]] of type = "oidc"'
     close = difflib.get_close_matches(_SYNONYMS.get(word, word), list(model.model_fields), n=1)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(model.model_fields)}"

@@ -67,6 +67,11 @@ class UpstreamTls(Section):
     tls_client_ca: FileName | None = None
     tls_skip_verify_insecure: bool = False
 
+    @field_validator("tls_client_cert", "tls_client_key", "tls_client_ca", mode="before")
+    @classmethod
+    def _empty_file_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
     @field_validator("tls_skip_verify_insecure")
     @classmethod
     def _only_in_development(cls, value: bool, info: ValidationInfo) -> bool:

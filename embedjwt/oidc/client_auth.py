@@ -81,8 +81,15 @@ class AuthenticatedClient:
         )
 
 
+_ABOUT_THE_CLIENT = frozenset(
+    {"invalid_client", "unauthorized_client", "invalid_request", "incorrect_client_credentials"}
+)
+"""RFC 6749 section 5.2, what is found where ``client_id`` was expected, and GitHub's word."""
+
+
 def _client_refused(answer: Answer) -> bool:
-    """RFC 6749 section 5.2: 401, or 400 with ``invalid_client``."""
+    """Whether the other way of showing who we are might be the right one."""
     document = answer.document
     error = document.get("error") if isinstance(document, dict) else None
-    return answer.status == 401 or (answer.status == 400 and error == "invalid_client")
+    named = isinstance(error, str) and error in _ABOUT_THE_CLIENT
+    return answer.status in (401, 403) or (answer.status < 500 and named)
