@@ -5,7 +5,7 @@ const TYPE = "embedjwt:session";
 const POPUP = "popup,width=480,height=640";
 
 const { status, code, display, openerOrigin } = document.querySelector("main").dataset;
-const channel = new BroadcastChannel("embedjwt-session"); // reaches pages of this origin alone
+const channel = openChannel(); // reaches pages of this origin alone
 const find = (id) => document.getElementById(id);
 
 if (status) report();
@@ -16,7 +16,7 @@ function report() {
   // Without an origin the opener can only be our own framed page.
   if (display === "popup") tell(window.opener, openerOrigin || location.origin, message);
   if (display === "iframe") tell(window.parent, openerOrigin, message);
-  channel.postMessage(message);
+  if (channel) channel.postMessage(message);
   if (display === "popup") leave();
 }
 
@@ -45,11 +45,20 @@ function offerPopup() {
     find("done").hidden = false;
     tell(window.parent, openerOrigin, { type: TYPE, status: "signed_in" });
   };
-  channel.addEventListener("message", ({ data }) => heard(data));
+  if (channel) channel.addEventListener("message", ({ data }) => heard(data));
   // A frame on another site shares no channel with its popup: browsers keep storage apart.
   window.addEventListener("message", ({ origin, source, data }) => {
     if (origin === location.origin && popup !== null && source === popup) heard(data);
   });
+}
+
+// Firefox lets a frame have none where other sites may store nothing (trezor/connect#737).
+function openChannel() {
+  try {
+    return new BroadcastChannel("embedjwt-session");
+  } catch {
+    return null;
+  }
 }
 
 function tell(target, origin, message) {
