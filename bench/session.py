@@ -17,7 +17,7 @@ from bench.site import CLAIMS
 from embedjwt.database import Database
 from embedjwt.identity import Documents, VerifiedClaims
 from embedjwt.sessions import SessionCookie, SessionRecord, SessionStore
-from embedjwt.sources.oidc import OwnSessions
+from embedjwt.sources.oidc import Opener, OwnSessions
 
 _ROUNDS, _CALLS = 15, 100
 
@@ -27,7 +27,12 @@ def measure_session() -> None:
     with tempfile.TemporaryDirectory() as directory:
         store = SessionStore(Database(f"sqlite:///{Path(directory) / 'state.db'}"), time.time)
         cookie = SessionCookie("s", [b"k" * 32], secure=True, samesite="lax", max_age=3600)
-        sessions = OwnSessions(cookie, store, lambda record, _: record, {"bench": ""})
+        sessions = OwnSessions(
+            cookie,
+            store,
+            lambda record, _: record,
+            {"bench": Opener("", "https://idp.example.com")},
+        )
         request = _signed_in(store, cookie)
         now = int(time.time())
         key, message = ec.generate_private_key(ec.SECP256R1()), b"x" * 420

@@ -40,14 +40,15 @@ class Admission:
         """Return where every gate is open; what was looked at is appended to ``trace``.
 
         Raises ``AdmissionRefused`` with the code ``team_not_allowed``,
-        ``organization_not_allowed``, ``group_not_allowed`` or ``domain_not_allowed``.
+        ``organization_not_allowed``, ``group_not_allowed``, ``email_not_verified`` or
+        ``domain_not_allowed``.
         """
         if self._memberships:
             views = read_documents(documents, trace=None).views
             for membership in self._memberships:
                 membership.check(views, documents.lookups, trace)
         self._check_groups(identity)
-        self._check_domain(identity)
+        self._check_domain(identity, documents)
 
     @property
     def asks_for_teams(self) -> bool:
@@ -77,9 +78,16 @@ class Admission:
                 "names are compared exactly, case included",
             )
 
-    def _check_domain(self, identity: Identity) -> None:
+    def _check_domain(self, identity: Identity, documents: Documents) -> None:
         if not self._domains:
             return
+        if _says_unverified(documents, identity.email):
+            raise AdmissionRefused(
+                "Your e-mail address has not been verified.",
+                code="email_not_verified",
+                hint="the provider says email_verified = false of it, so that anybody might have "
+                "claimed it; allowed_domains counts only for addresses that people really have",
+            )
         address = _ONE_ADDRESS.fullmatch(identity.email)
         if address is None or _comparable(address[1]) not in self._domains:
             allowed = ", ".join(self._settings.allowed_domains)
@@ -183,6 +191,15 @@ def _memberships(settings: AdmissionSettings) -> tuple[_Membership, ...]:
         detail="You are in no organization that is admitted.",
     )
     return tuple(gate for gate in (teams, organizations) if gate.allowed)
+
+
+def _says_unverified(documents: Documents, email: str) -> bool:
+    """Whether a document says of this very address that it is not verified (OpenID Connect Core
+    1.0 section 5.1)."""
+    return any(
+        claims.get("email") == email and claims.get("email_verified") in (False, "false")
+        for _, claims in documents.in_order()
+    )
 
 
 def _comparable(domain: str) -> tuple[bool, str]:

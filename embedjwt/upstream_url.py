@@ -10,6 +10,20 @@ from embedjwt.errors import UpstreamUnavailable
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 """RFC 6052 section 2.1: the last 32 bits are an IPv4 address."""
 
+_NOT_PUBLIC = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "64:ff9b:1::/48",  # RFC 8215: NAT64 of one's own network
+            "fec0::/10",  # RFC 3879: what private addresses once were
+            "::/96",  # RFC 4291 section 2.5.5.1: an IPv4 address in another form
+            "::ffff:0:0:0/96",  # RFC 2765: the same
+            "168.63.129.16/32",  # the host of an Azure machine
+        ),
+    )
+)
+"""What Python takes for public (as of 3.11), and is not, or need not be."""
+
 
 def as_safe_as(issuer: str, url: str) -> bool:
     """Whether a URL is https, or on the very host that the settings let us ask over http.
@@ -36,6 +50,8 @@ def is_public(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(str(inner))
+    if any(ip.version == network.version and ip in network for network in _NOT_PUBLIC):
+        return False
     return ip.is_global and not ip.is_multicast
 
 

@@ -21,7 +21,6 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from embedjwt.oidc.logout_token import EVENT
 from loopback_server import Answering, LoopbackServer, reply
-from tests_support import FakeClock
 
 CLIENT = "embed-client"
 SECRET = "the client secret of the stand-in"
@@ -84,7 +83,7 @@ class StandIn:
     """Honest as long as nothing below is replaced; a ``None`` among changes takes a value away."""
 
     server: LoopbackServer
-    clock: FakeClock
+    clock: Callable[[], float]
     metadata: dict[str, Any] = field(default_factory=dict)
     keys: list[dict[str, Any]] = field(default_factory=lambda: list(PUBLISHED))
     claims: dict[str, Any] = field(default_factory=dict)

@@ -111,8 +111,8 @@ class Browser:
         return self._open("POST", path, headers, data=form)
 
     def start(self, **query: str) -> TestResponse:
-        """Silently to the provider."""
-        return self.get("/session/login", {"prompt": "none", "next": DASHBOARD} | query)
+        """Silently to the provider, and back to a page here, which tells what went wrong."""
+        return self.get("/session/login", {"prompt": "none"} | query)
 
     def callback(self, params: Any) -> TestResponse:
         return self.get("/session/callback", params)

@@ -17,6 +17,8 @@ from running_service import embedjwt, free_port, running_service
 HOST = "https://app.example.com"
 """The host application's origin; nobody listens there: journeys end at the redirect to it."""
 
+GRAFANA = "https://grafana.example.com"
+
 DASHBOARD = f"{HOST}/dashboard"
 
 
@@ -72,6 +74,8 @@ def embedding(
     make: type[ProviderKit],
     directory: Path,
     *,
+    host: str = HOST,
+    grafana: str = GRAFANA,
     top: str = "",
     source: str = "",
     more: str = "",
@@ -79,7 +83,7 @@ def embedding(
     **setup: Any,
 ) -> Iterator[Embedding]:
     """``top`` are more keys above all tables, ``source`` of the source, ``more`` more tables,
-    ``setup`` the provider's."""
+    ``setup`` the provider's. ``host`` is the one allowed origin."""
     port = free_port()
     url = f"http://localhost:{port}"
     with make(
@@ -91,14 +95,17 @@ def embedding(
         )
     ) as kit:
         directory.chmod(0o700)
-        (directory / "embedjwt.toml").write_text(configuration(url, kit, top, source, more))
+        text = configuration(url, kit, host, grafana, top, source, more)
+        (directory / "embedjwt.toml").write_text(text)
         embedjwt("init", cwd=directory)
         embedjwt("check", cwd=directory)
         with running_service(directory, port) as service:
             yield Embedding(service, kit, directory)
 
 
-def configuration(url: str, kit: ProviderKit, top: str, source: str, more: str) -> str:
+def configuration(
+    url: str, kit: ProviderKit, host: str, grafana: str, top: str, source: str, more: str
+) -> str:
     return f"""
         issuer = "{url}"
         {top}
@@ -117,9 +124,9 @@ def configuration(url: str, kit: ProviderKit, top: str, source: str, more: str) 
         groups_attribute_path = "groups"
         role_attribute_path = "contains(groups || `[]`, 'admins') && 'Admin' || 'Viewer'"
         [[grafana]]
-        url = "https://grafana.example.com"
+        url = "{grafana}"
         [web]
-        allowed_origins = ["{HOST}"]
+        allowed_origins = ["{host}"]
         {more}
     """
 

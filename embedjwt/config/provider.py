@@ -127,6 +127,11 @@ class OidcSource(PresetKeys, Client, SourceSettings):
             raise ValueError(
                 "needs api_url: without an ID token it is all that says who the person is"
             )
+        if not self.use_pkce and self.client_secret is None and self.client_secret_file is None:
+            raise ValueError(
+                "use_pkce = false needs a client_secret: without either, whoever sees a code on "
+                "its way can use it (RFC 9700 section 2.1.1)"
+            )
         if any(algorithm.startswith("HS") for algorithm in self.algorithms):
             raise ValueError("algorithms must be public-key ones: RS…, PS…, ES… or EdDSA")
         return self

@@ -37,7 +37,8 @@ class LoginAttempt:
     ``source`` is the provider's name, ``prompt`` is "" or ``"none"`` …, ``expires_at`` in Unix
     seconds. ``display`` is where the login shows, ``opener_origin`` whom a popup or frame reports
     to, ``return_to`` where a page goes afterwards. ``clicked``: the person asked for it.
-    ``silent``: no page is wanted where nobody is signed in.
+    ``silent``: no page is wanted where nobody is signed in. ``replaces`` names the session that the
+    browser had before, which ends with the login.
     """
 
     source: str
@@ -52,6 +53,7 @@ class LoginAttempt:
     opener_origin: str
     clicked: bool
     silent: bool = False
+    replaces: str = ""
 
 
 class AuthorizationDenied(EmbedJWTError):
@@ -86,6 +88,7 @@ def new_attempt(
     opener_origin: str,
     clicked: bool,
     silent: bool = False,
+    replaces: str = "",
 ) -> LoginAttempt:
     """An attempt with secrets nobody can guess; ``now`` is in Unix seconds."""
     return LoginAttempt(
@@ -101,6 +104,7 @@ def new_attempt(
         opener_origin=opener_origin,
         clicked=clicked,
         silent=silent,
+        replaces=replaces,
     )
 
 

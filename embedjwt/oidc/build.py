@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from embedjwt.config import ConfigError, OidcSource, Settings
 from embedjwt.config.problems import Problem
@@ -18,7 +19,7 @@ from embedjwt.oidc.provider import Provider
 from embedjwt.rules import build_rules
 from embedjwt.sessions import SessionCookie, SessionStore
 from embedjwt.sources.calls import build_outbound
-from embedjwt.sources.oidc import OwnSessions
+from embedjwt.sources.oidc import Opener, OwnSessions
 
 _COOKIE_KEY_LENGTH = 32
 _COOKIE_SECRET = "session cookie"
@@ -37,8 +38,10 @@ def build_own_login(
     """
     sources = {s.name: s for s in settings.source if isinstance(s, OidcSource)}
     providers = build_providers(settings, monotonic)
-    store = SessionStore(_database(settings), clock)
-    keys = _cookie_keys(settings, store)
+    given = [key.encode() for key in given_cookie_keys(settings)]
+    store = SessionStore(_database(settings), clock, given)
+    # A key in the store is as good for the cookie: without a session's id it opens nothing.
+    keys = given or [store.secret(_COOKIE_SECRET)]
     cookie = SessionCookie(
         settings.session.cookie_name,
         keys,
@@ -53,12 +56,16 @@ def build_own_login(
         lifetime=settings.session.lifetime,
         refreshing=frozenset(s.name for s in sources.values() if s.use_refresh_token),
     )
-    prefixes = {name: source.subject_prefix for name, source in sources.items()}
+    openers = {
+        name: Opener(source.subject_prefix, providers[name].identity)
+        for name, source in sources.items()
+    }
     return OwnLogin(
         logins=logins,
+        redirect_uris=redirect_uris(settings),
         store=store,
         cookie=cookie,
-        sessions=OwnSessions(cookie, store, logins.renew, prefixes),
+        sessions=OwnSessions(cookie, store, logins.renew, openers),
         cookie_keys=keys,
         auto_login=tuple(name for name, source in sources.items() if source.auto_login),
         signout_redirect_urls={
@@ -67,6 +74,19 @@ def build_own_login(
             if source.signout_redirect_url is not None
         },
     )
+
+
+def redirect_uris(settings: Settings) -> dict[str, str]:
+    """What each provider has to have registered, by the source's name.
+
+    Each has its own where there are several, so that none can answer for another (RFC 9700 section
+    4.4.2).
+    """
+    names = [source.name for source in settings.source if isinstance(source, OidcSource)]
+    callback = f"{settings.issuer}/session/callback"
+    if len(names) == 1:
+        return {names[0]: callback}
+    return {name: f"{callback}/{quote(name, safe='')}" for name in names}
 
 
 def build_providers(
@@ -117,12 +137,6 @@ def _database(settings: Settings) -> Database:
 
 def _absolute(settings: Settings) -> Path:
     return settings.session.file.absolute()
-
-
-def _cookie_keys(settings: Settings, store: SessionStore) -> Sequence[bytes]:
-    keys = given_cookie_keys(settings)
-    # A key in the store is as good: without a session's id, which is not there, it opens nothing.
-    return [key.encode() for key in keys] or [store.secret(_COOKIE_SECRET)]
 
 
 def given_cookie_keys(settings: Settings) -> Sequence[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 
-from embedjwt.errors import SessionRefused
+from embedjwt.errors import SessionRefused, UpstreamUnavailable
 from embedjwt.identity import Documents, VerifiedClaims
 from embedjwt.oidc.authorization import LoginAttempt
 from embedjwt.oidc.gather import gather
@@ -15,6 +17,12 @@ from embedjwt.oidc.token_endpoint import TokenResponse, redeem_code, refresh
 from embedjwt.rules import Rules
 from embedjwt.sessions import SessionRecord
 from embedjwt.sources.claims import read_time
+
+LIMIT = 20
+"""Seconds that one login or renewal may take, however many requests it makes."""
+
+AT_ONCE = 8
+"""Logins and renewals at one provider at a time in a process: others must not wait for them."""
 
 
 class Logins:
@@ -36,13 +44,19 @@ class Logins:
         self._rules = rules
         self._lifetime = lifetime
         self._refreshing = refreshing
+        self._places = {name: threading.BoundedSemaphore(AT_ONCE) for name in providers}
 
     def complete(self, attempt: LoginAttempt, code: str, now: int) -> SessionRecord:
         """The session of a person whom the provider has sent back with a code.
 
         Raises ``SessionRefused`` and ``UpstreamUnavailable``. ``now`` is in Unix seconds.
         """
-        provider = self.providers[attempt.source]
+        with self._asking(attempt.source) as provider:
+            return self._complete(provider, attempt, code, now)
+
+    def _complete(
+        self, provider: Provider, attempt: LoginAttempt, code: str, now: int
+    ) -> SessionRecord:
         response = redeem_code(provider, code, attempt)
         claims = None
         if response.id_token is not None and provider.uses_id_token:
@@ -63,10 +77,15 @@ class Logins:
         Raises ``SessionRefused`` where the provider has ended it, ``UpstreamUnavailable`` where it
         does not answer.
         """
-        provider = self.providers[record.source]
         if record.refresh_token is None:
             raise SessionRefused("The session has ended.", code="session_expired")
-        response = refresh(provider, record.refresh_token)
+        with self._asking(record.source) as provider:
+            return self._renew(provider, record, record.refresh_token, now)
+
+    def _renew(
+        self, provider: Provider, record: SessionRecord, refresh_token: str, now: int
+    ) -> SessionRecord:
+        response = refresh(provider, refresh_token)
         claims = record.documents.id_token
         fresh = None
         if response.id_token is not None and claims is not None:
@@ -90,8 +109,24 @@ class Logins:
             sid=record.sid,
             created_at=record.created_at,
             # RFC 6749 section 6: no new one means that the old one goes on.
-            refresh_token=renewed.refresh_token or record.refresh_token,
+            refresh_token=renewed.refresh_token or refresh_token,
         )
+
+    @contextmanager
+    def _asking(self, source: str) -> Iterator[Provider]:
+        """The provider, for ``LIMIT`` seconds; ``UpstreamUnavailable`` where too many ask it."""
+        if not self._places[source].acquire(blocking=False):
+            raise UpstreamUnavailable(
+                "Too many people are signing in at the moment.",
+                hint=f"source {source!r}: {AT_ONCE} logins and renewals are waiting for the "
+                "provider in this process; it is slow, or somebody floods /session/callback",
+            )
+        try:
+            provider = self.providers[source]
+            with provider.within(LIMIT):
+                yield provider
+        finally:
+            self._places[source].release()
 
     def _record(
         self,
@@ -107,7 +142,7 @@ class Logins:
         renewable = provider.name in self._refreshing
         return SessionRecord(
             source=provider.name,
-            issuer=provider.issuer or "",
+            issuer=provider.identity,
             sub=_subject(documents),
             sid=sid if isinstance(sid, str) else "",
             documents=documents,

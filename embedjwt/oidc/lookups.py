@@ -124,8 +124,14 @@ def _primary(document: Any) -> str | None:
     for record in _records(document.get("values") if isinstance(document, dict) else document):
         if record.get("primary") is True or record.get("is_primary") is True:
             email = record.get("email")
-            return email if isinstance(email, str) and email else None
+            # One that somebody has only claimed to have could be anybody's.
+            unverified = any(record.get(name) is False for name in _VERIFIED)
+            return email if isinstance(email, str) and email and not unverified else None
     return None
+
+
+_VERIFIED = ("verified", "is_confirmed", "email_verified")
+"""What GitHub, Bitbucket and OpenID Connect call it."""
 
 
 def _ids(document: Any) -> tuple[str, ...]:

@@ -9,17 +9,18 @@ from werkzeug.wrappers import Request
 
 from embedjwt.errors import EmbedJWTError, SessionRefused
 from embedjwt.oidc.logins import Logins
-from embedjwt.sessions import SessionCookie, SessionStore
+from embedjwt.sessions import SessionCookie, SessionStore, row_key
 from embedjwt.sources.oidc import OwnSession, OwnSessions
 
 
 @dataclass(frozen=True, slots=True)
 class OwnLogin:
-    """Its parts. ``cookie_keys`` sign whatever a browser keeps for us, newest last;
-    ``auto_login`` are the providers to go to without a choice, ``signout_redirect_urls`` where to
-    go after a logout from some of them."""
+    """Its parts. ``redirect_uris`` are by provider. ``cookie_keys`` sign whatever a browser keeps
+    for us, newest last. ``auto_login`` are the providers to go to without a choice,
+    ``signout_redirect_urls`` where to go after a logout from some of them."""
 
     logins: Logins
+    redirect_uris: Mapping[str, str]
     store: SessionStore
     cookie: SessionCookie
     sessions: OwnSessions
@@ -46,11 +47,19 @@ class OwnLogin:
         stored = None if session_id is None else self.store.get(session_id)
         return session_id, None if stored is None else stored.record.source
 
-    def end_current(self, request: Request) -> None:
-        """End the session that a request has, so that no id outlives a login or a logout."""
-        try:
-            session_id = self.cookie.read(request)
-        except SessionRefused:
-            return
+    def current_key(self, request: Request) -> str:
+        """What names the session that a request has, without being able to open it; "" for none."""
+        session_id, source = self.current_id(request)
+        return "" if session_id is None or source is None else row_key(session_id)
+
+    def end_current(self, request: Request, before: str = "") -> None:
+        """End the session that a request has, so that no id outlives a login.
+
+        ``before`` names the one that it had when the login began: a cookie with SameSite=Strict
+        does not come back from the provider.
+        """
+        session_id, _ = self.current_id(request)
         if session_id is not None:
             self.store.end(session_id)
+        if before:
+            self.store.end_key(before)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +17,9 @@ from embedjwt.sources.discovery import DiscoveryDocument, discover
 from embedjwt.sources.jwks import KeySource, RemoteKeys, load_jwks
 from embedjwt.sources.keyset import KeySet
 from embedjwt.sources.remote import Remote
+
+_limit: ContextVar[float] = ContextVar("embedjwt_provider_limit", default=math.inf)
+"""A time on the provider's clock."""
 
 AuthStyle = Literal["AutoDetect", "InParams", "InHeader"]
 """How ``client_id`` and ``client_secret`` are sent (golang.org/x/oauth2, ``AuthStyle``)."""
@@ -117,9 +124,24 @@ class Provider:
             return self._explicit(self.auth_url or "", self.token_url or "")
         return self._metadata.current()
 
+    @property
+    def identity(self) -> str:
+        """Who vouches, and to whom: what was opened by another provider, or for another client,
+        is nothing of this one's."""
+        return json.dumps([self.issuer or self.token_url, self.client_id])
+
     def deadline(self) -> float:
         """Until when a request that starts now waits for this provider, on its clock."""
-        return self._clock() + self._timeout
+        return min(self._clock() + self._timeout, _limit.get())
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """All requests made inside together may take no longer than this."""
+        token = _limit.set(min(self._clock() + seconds, _limit.get()))
+        try:
+            yield
+        finally:
+            _limit.reset(token)
 
     def data_of(self, url: str) -> str | None:
         """``from_data_of`` for a URL of the metadata: ``None`` where the operator gave it."""

@@ -6,6 +6,7 @@ change it and when; ``cookie.py`` what the browser holds.
 
 from embedjwt.sessions.cookie import SessionCookie
 from embedjwt.sessions.record import SessionRecord
+from embedjwt.sessions.sealing import row_key
 from embedjwt.sessions.store import SessionStore, StoredSession
 
-__all__ = ["SessionCookie", "SessionRecord", "SessionStore", "StoredSession"]
+__all__ = ["SessionCookie", "SessionRecord", "SessionStore", "StoredSession", "row_key"]

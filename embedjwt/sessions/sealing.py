@@ -22,23 +22,25 @@ def row_key(session_id: str) -> str:
     return hashlib.sha256(_bytes(session_id)).hexdigest()
 
 
-def seal(session_id: str, version: int, data: bytes) -> str:
+def seal(session_id: str, version: int, data: bytes, secret: bytes | None = None) -> str:
     """Encrypt for the holder of the id, and for the row and version it is written to.
 
     AES-256-GCM; its key is derived from the id (HKDF-SHA256, RFC 5869), so that neither the
-    database nor its backups can be read without the cookies of the people in it.
+    database nor its backups can be read without the cookies of the people in it. With a ``secret``
+    that the database does not hold, whoever may write to it can make nobody's session either.
     """
     nonce = os.urandom(_NONCE_BYTES)
-    sealed = _cipher(session_id).encrypt(nonce, data, _place(session_id, version))
+    sealed = _cipher(session_id, secret).encrypt(nonce, data, _place(session_id, version))
     return base64.b64encode(nonce + sealed).decode("ascii")
 
 
-def unseal(session_id: str, version: int, sealed: str) -> bytes | None:
-    """What was sealed; ``None`` where it was changed, or comes from another row or version."""
+def unseal(session_id: str, version: int, sealed: str, secret: bytes | None = None) -> bytes | None:
+    """What was sealed; ``None`` where it was changed, or comes from another row, version or
+    secret."""
     try:
         raw = base64.b64decode(sealed, validate=True)
         nonce, data = raw[:_NONCE_BYTES], raw[_NONCE_BYTES:]
-        return _cipher(session_id).decrypt(nonce, data, _place(session_id, version))
+        return _cipher(session_id, secret).decrypt(nonce, data, _place(session_id, version))
     except (InvalidTag, ValueError):
         return None
 
@@ -48,8 +50,8 @@ def digest(*words: str) -> str:
     return hashlib.sha256(json.dumps(words).encode("ascii")).hexdigest()
 
 
-def _cipher(session_id: str) -> AESGCM:
-    key = HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=_PURPOSE)
+def _cipher(session_id: str, secret: bytes | None) -> AESGCM:
+    key = HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=secret, info=_PURPOSE)
     return AESGCM(key.derive(_bytes(session_id)))
 
 

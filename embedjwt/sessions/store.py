@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy import (
     Connection,
     TableClause,
+    and_,
     column,
     delete,
     insert,
@@ -51,6 +52,17 @@ _USE = text(
     " ON CONFLICT DO NOTHING"
 )
 
+_NOTE = text(
+    "INSERT INTO embedjwt_used (value_digest, kept_until) VALUES (:value_digest, :kept_until)"
+    " ON CONFLICT (value_digest) DO UPDATE SET kept_until = excluded.kept_until"
+)
+
+_ENDINGS = "sessions ended upstream"
+"""The lock of what must see each other: sessions that begin, and those that the upstream ends."""
+
+_ENDING_KEPT = 3600
+"""Seconds for which an ending is remembered; longer than any login takes."""
+
 _log = structlog.get_logger("embedjwt.sessions")
 
 
@@ -70,25 +82,32 @@ class SessionStore:
     """Sessions that all processes with the same database share.
 
     ``clock`` gives Unix seconds and should be the same for all of them, such as
-    :meth:`Database.clock`. Every method raises the errors of :class:`Database`; none of them, and
-    nothing that is logged, tells an id, a claim or a token. Nothing is cached.
+    :meth:`Database.clock`. ``keys``, newest last, are secrets that the database does not hold: with
+    one, whoever may write to the database can still make nobody's session. Every method raises the
+    errors of :class:`Database`; none of them, and nothing that is logged, tells an id, a claim or a
+    token. Nothing is cached.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, database: Database, clock: Callable[[], float], keys: Sequence[bytes] = ()
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._keys: Sequence[bytes | None] = tuple(keys) or (None,)
 
-    def create(self, record: SessionRecord) -> str:
+    def create(self, record: SessionRecord) -> str | None:
         """Keep a new session. Returns its id, which is a secret: only its cookie has it.
 
-        256 random bits in base64url. Also removes some of what has expired.
+        256 random bits in base64url. ``None`` where the upstream has ended the session, or all of
+        the person, since ``created_at``: while the login was under way. Also removes some of what
+        has expired.
         """
         session_id = secrets.token_urlsafe(_ID_BYTES)
-        key = row_key(session_id)
-        with self._changing(_lock(key)) as connection:
-            connection.execute(
-                insert(_SESSION).values(id_digest=key, **_columns(session_id, 1, record))
-            )
+        with self._changing(_ENDINGS) as connection:
+            if _ended_since(connection, record):
+                return None
+            values = self._columns(session_id, 1, record)
+            connection.execute(insert(_SESSION).values(id_digest=row_key(session_id), **values))
             self._remove_expired(connection)
         return session_id
 
@@ -105,7 +124,7 @@ class SessionStore:
             row = connection.execute(wanted).one_or_none()
         if row is None:
             return None
-        record = _opened(session_id, row.version, row.record)
+        record = self._opened(session_id, row.version, row.record)
         if record is None or not self._is_in_time(key, record):
             return None
         return StoredSession(key, row.version, record)
@@ -134,6 +153,16 @@ class SessionStore:
             )
             return begun.rowcount == 1
 
+    def postpone_renewal(self, session_id: str, version: int, pause: int) -> None:
+        """After a renewal that failed: somebody may try again in ``pause`` seconds."""
+        key = row_key(session_id)
+        with self._changing(_lock(key)) as connection:
+            connection.execute(
+                update(_SESSION)
+                .where(_SESSION.c.id_digest == key, _SESSION.c.version == version)
+                .values(renewing_until=math.ceil(self._clock() + pause))
+            )
+
     def replace(self, session_id: str, version: int, record: SessionRecord) -> bool:
         """Keep what a renewal brought; the next version may be renewed at once.
 
@@ -145,16 +174,21 @@ class SessionStore:
             replaced = connection.execute(
                 update(_SESSION)
                 .where(_SESSION.c.id_digest == key, _SESSION.c.version == version)
-                .values(**_columns(session_id, version + 1, record))
+                .values(**self._columns(session_id, version + 1, record))
             )
             return replaced.rowcount == 1
 
-    def end(self, session_id: str) -> bool:
-        """Forget a session. ``False`` where there was none."""
-        key = row_key(session_id)
+    def end(self, session_id: str, version: int | None = None) -> bool:
+        """Forget a session, or only if it is still of a ``version``. ``False`` where it was not."""
+        return self.end_key(row_key(session_id), version)
+
+    def end_key(self, key: str, version: int | None = None) -> bool:
+        """The same by :attr:`StoredSession.key`, of which nobody can learn the id."""
+        matches = [_SESSION.c.id_digest == key]
+        if version is not None:
+            matches.append(_SESSION.c.version == version)
         with self._changing(_lock(key)) as connection:
-            ended = connection.execute(delete(_SESSION).where(_SESSION.c.id_digest == key))
-            return ended.rowcount == 1
+            return connection.execute(delete(_SESSION).where(*matches)).rowcount == 1
 
     def end_upstream(
         self,
@@ -167,24 +201,29 @@ class SessionStore:
         """Forget what the upstream has ended; returns how many sessions that were.
 
         With ``sid`` those of that upstream session, with ``sub`` those of that person at this
-        source, with both those that match both, with neither none
-        (OpenID Connect Back-Channel Logout 1.0 section 2.7). ``once`` is what names the request,
-        and until when it may come again: ``None`` is returned, and nothing ended, where it has.
+        source, with both those of the person that are of that session or of none that is known,
+        with neither none (OpenID Connect Back-Channel Logout 1.0 section 2.7). A login that is
+        under way is ended as well (:meth:`create`). ``once`` is what names the request, and until
+        when it may come again: ``None`` is returned, and nothing ended, where it has.
         """
-        matches = []
-        if sub:
-            matches.append(_SESSION.c.sub_digest == digest("sub", source, sub))
-        if sid:
-            matches.append(_SESSION.c.sid_digest == digest("sid", source, sid))
-        if not matches:
+        by_sub = _SESSION.c.sub_digest == digest("sub", source, sub or "")
+        by_sid = _SESSION.c.sid_digest == digest("sid", source, sid or "")
+        without_sid = _SESSION.c.sid_digest == digest("sid", source, "")
+        if not sub and not sid:
             return 0
+        match = by_sub if not sid else by_sid if not sub else and_(by_sub, or_(by_sid, without_sid))
         # One at a time: two that deleted the same rows in another order would wait for each other.
-        with self._changing("sessions ended upstream") as connection:
+        with self._changing(_ENDINGS) as connection:
             if once is not None and not self._used(
                 connection, "ended", f"{source} {once[0]}", once[1]
             ):
                 return None
-            return connection.execute(delete(_SESSION).where(*matches)).rowcount
+            ending = ("sid", sid) if sid else ("sub", sub or "")
+            kept_until = int(self._clock()) + _ENDING_KEPT
+            name = digest("ended", ending[0], source, ending[1])
+            connection.execute(_NOTE, {"value_digest": name, "kept_until": kept_until})
+            self._remove_expired(connection)
+            return connection.execute(delete(_SESSION).where(match)).rowcount
 
     def use_once(self, purpose: str, value: str, expires_at: int) -> bool:
         """``True`` the first time only, of all processes; remembered until ``expires_at`` at least.
@@ -192,6 +231,7 @@ class SessionStore:
         The caller refuses a value that has expired, by itself.
         """
         with self._changing(f"used {digest(purpose, value)}") as connection:
+            self._remove_expired(connection)
             return self._used(connection, purpose, value, expires_at)
 
     def remove_expired(self) -> int:
@@ -220,6 +260,31 @@ class SessionStore:
         kept_until = max(expires_at, int(self._clock()))
         used = connection.execute(_USE, {"value_digest": name, "kept_until": kept_until})
         return used.rowcount == 1
+
+    def _columns(
+        self, session_id: str, version: int, record: SessionRecord
+    ) -> dict[str, str | int]:
+        return {
+            "version": version,
+            "renewing_until": 0,
+            "kept_until": record.usable_until,
+            "sub_digest": digest("sub", record.source, record.sub),
+            "sid_digest": digest("sid", record.source, record.sid),
+            "record": seal(session_id, version, dump(record), self._keys[-1]),
+        }
+
+    def _opened(self, session_id: str, version: int, sealed: str) -> SessionRecord | None:
+        opened = (unseal(session_id, version, sealed, key) for key in reversed(self._keys))
+        data = next((found for found in opened if found is not None), None)
+        if data is None:
+            reason = "its row was changed by something else than embedjwt, or [session] secret_keys"
+        else:
+            try:
+                return load(data)
+            except RecordUnreadable:
+                reason = "another release of embedjwt wrote it"
+        _log.warning("session_refused", key=row_key(session_id), reason=reason)
+        return None
 
     @contextmanager
     def _changing(self, lock: str) -> Iterator[Connection]:
@@ -259,28 +324,15 @@ def _lock(key: str) -> str:
     return f"session {key}"
 
 
-def _columns(session_id: str, version: int, record: SessionRecord) -> dict[str, str | int]:
-    return {
-        "version": version,
-        "renewing_until": 0,
-        "kept_until": record.usable_until,
-        "sub_digest": digest("sub", record.source, record.sub),
-        "sid_digest": digest("sid", record.source, record.sid),
-        "record": seal(session_id, version, dump(record)),
-    }
-
-
-def _opened(session_id: str, version: int, sealed: str) -> SessionRecord | None:
-    data = unseal(session_id, version, sealed)
-    if data is None:
-        reason = "its row was changed by something else than embedjwt"
-    else:
-        try:
-            return load(data)
-        except RecordUnreadable:
-            reason = "another release of embedjwt wrote it"
-    _log.warning("session_refused", key=row_key(session_id), reason=reason)
-    return None
+def _ended_since(connection: Connection, record: SessionRecord) -> bool:
+    """Whether the upstream has ended this since the login began; a ``sid`` never comes again."""
+    by_sid = _USED.c.value_digest == digest("ended", "sid", record.source, record.sid)
+    by_sub = and_(
+        _USED.c.value_digest == digest("ended", "sub", record.source, record.sub),
+        _USED.c.kept_until > record.created_at + _ENDING_KEPT,
+    )
+    match = or_(by_sid, by_sub) if record.sid else by_sub
+    return connection.execute(select(_USED.c.value_digest).where(match)).first() is not None
 
 
 def _remove(connection: Connection, rows: TableClause, name: str, before: int) -> int:

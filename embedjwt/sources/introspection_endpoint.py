@@ -69,16 +69,14 @@ class IntrospectionEndpoint:
         except UpstreamUnavailable as error:
             raise _down(error.hint) from None
         status = answer.status
-        if status in (401, 403):
+        if status == 401:
             raise _down(
-                unavailable(
-                    place.url, f"it answered {status}: compare client_id and client_secret"
-                ).hint
+                unavailable(place.url, "it answered 401: compare client_id and client_secret").hint
             )
-        if status >= 500 or status == 429:
+        if status in (429, 503):
             raise _down(unavailable(place.url, f"it answered {status}").hint)
-        # Anybody can send a token that the provider stumbles over: that is no reason to stop asking
-        # about those of others.
+        # Anybody can send a token that the provider, or a firewall before it, stumbles over: that
+        # is no reason to stop asking about those of others.
         if status != 200 or not isinstance(answer.document, dict):
             raise unavailable(place.url, f"it answered {status}, or no JSON object")
         return answer.document

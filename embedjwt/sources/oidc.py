@@ -18,8 +18,15 @@ from embedjwt.sessions import SessionCookie, SessionRecord, SessionStore, Stored
 RENEW_BEFORE = 60
 """Seconds before its end from which a session is renewed, if it can be."""
 
-LEASE = 45
-"""Seconds one process has for a renewal before another may try; longer than any of them takes."""
+LEASE = 60
+"""Seconds one process has for a renewal before another may try; longer than any of them takes
+(``oidc/logins.py``, ``LIMIT``, and a wait for keys)."""
+
+RETRY_AFTER = 5
+"""Seconds without a new attempt after a renewal that the provider did not answer."""
+
+_MAX_WAITING = 8
+"""Requests of a process that wait for another's renewal; the next are told to come again."""
 
 _PATIENCE = 10
 """Seconds to wait for another's renewal of a session that is over."""
@@ -31,6 +38,15 @@ _log = structlog.get_logger("embedjwt.sessions")
 
 Renew = Callable[[SessionRecord, int], SessionRecord]
 """Asks the provider; raises ``SessionRefused`` where it is over, ``UpstreamUnavailable``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """A source whose logins open sessions: what it puts before its subjects, and which provider and
+    client it is (``Provider.identity``), for its name may come to mean another one."""
+
+    subject_prefix: str
+    identity: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +65,8 @@ class OwnSession:
 class OwnSessions:
     """A session source: the cookie that ``/session/callback`` has set.
 
-    ``prefixes`` are the sources that may have opened it, and what they put before their subjects.
-    The store is asked each time, so that a logout anywhere holds at once everywhere.
+    ``openers`` are the sources that may have opened it, by name. The store is asked each time, so
+    that a logout anywhere holds at once everywhere.
     """
 
     name = "session"
@@ -60,13 +76,15 @@ class OwnSessions:
         cookie: SessionCookie,
         store: SessionStore,
         renew: Renew,
-        prefixes: Mapping[str, str],
+        openers: Mapping[str, Opener],
     ) -> None:
         self._cookie = cookie
         self._store = store
         self._renew = renew
-        self._prefixes = prefixes
+        self._openers = openers
         self._known = _Known()
+        self._waiting = threading.BoundedSemaphore(_MAX_WAITING)
+        self._failed_at: dict[str, int] = {}  # by source, the last renewal without an answer
 
     def session(self, request: Request, now: int) -> UpstreamSession | None:
         """The session of the cookie; ``None`` where there is no cookie, or the session is over.
@@ -78,13 +96,14 @@ class OwnSessions:
         if own is None:
             return None
         stored = own.stored
-        return self._known.session(stored, own.expires_at, self._prefixes[stored.record.source])
+        opener = self._openers[stored.record.source]
+        return self._known.session(stored, own.expires_at, opener.subject_prefix)
 
     def current(self, request: Request, now: int) -> OwnSession | None:
         """The live session of a request, renewed if it is time; otherwise as :meth:`session`."""
         session_id = self._cookie.read(request)
         stored = None if session_id is None else self._store.get(session_id)
-        if session_id is None or stored is None or stored.record.source not in self._prefixes:
+        if session_id is None or stored is None or not self._is_ours(stored.record):
             return None
         own = OwnSession(session_id, stored)
         left = own.expires_at - now
@@ -92,41 +111,63 @@ class OwnSessions:
             return self._renewed(own, now)
         return own if left > 0 else None
 
+    def opened_by(self, record: SessionRecord) -> UpstreamSession:
+        """What a login comes to, before it is kept."""
+        prefix = self._openers[record.source].subject_prefix
+        return _upstream_session(record, record.expires_at, prefix, "")
+
+    def _is_ours(self, record: SessionRecord) -> bool:
+        """Whether a provider that is still configured, and the same, has opened it."""
+        opener = self._openers.get(record.source)
+        return opener is not None and opener.identity == record.issuer
+
     def _renewed(self, own: OwnSession, now: int) -> OwnSession | None:
         if not self._store.begin_renewal(own.id, own.stored.version, LEASE):
-            return own if own.expires_at > now else self._renewed_by_another(own)
+            return own if own.expires_at > now else self._renewed_by_another(own, now)
         try:
             record = self._renew(own.stored.record, now)
         except SessionRefused as refused:
-            self._store.end(own.id)
+            self._store.end(own.id, own.stored.version)
             _log.info("session_ended", source=own.stored.record.source, code=refused.code)
             return None
         except UpstreamUnavailable as unavailable:
+            source = own.stored.record.source
+            self._failed_at[source] = now
+            self._store.postpone_renewal(own.id, own.stored.version, RETRY_AFTER)
             if own.expires_at <= now:
                 raise
-            _log.warning(
-                "session_not_renewed", source=own.stored.record.source, hint=unavailable.hint
-            )
+            _log.warning("session_not_renewed", source=source, hint=unavailable.hint)
             return own
         if not self._store.replace(own.id, own.stored.version, record):
             return None  # ended meanwhile
         stored = StoredSession(own.stored.key, own.stored.version + 1, record)
         return OwnSession(own.id, stored)
 
-    def _renewed_by_another(self, own: OwnSession) -> OwnSession | None:
-        deadline = time.monotonic() + _PATIENCE
-        while time.monotonic() < deadline:
-            time.sleep(_POLL)
-            stored = self._store.get(own.id)
-            if stored is None:
-                return None
-            if stored.version > own.stored.version:
-                return OwnSession(own.id, stored)
-        raise UpstreamUnavailable(
-            "The identity provider does not answer at the moment.",
-            hint=f"source {own.stored.record.source!r}: a renewal of the session is under way, and "
-            f"has not ended within {_PATIENCE} s",
-        )
+    def _renewed_by_another(self, own: OwnSession, now: int) -> OwnSession | None:
+        source = own.stored.record.source
+        if now - self._failed_at.get(source, 0) <= RETRY_AFTER:
+            raise _not_renewed(source, "the last renewal had no answer")
+        if not self._waiting.acquire(blocking=False):
+            raise _not_renewed(source, f"{_MAX_WAITING} requests are waiting for it")
+        try:
+            deadline = time.monotonic() + _PATIENCE
+            while time.monotonic() < deadline:
+                time.sleep(_POLL)
+                stored = self._store.get(own.id)
+                if stored is None:
+                    return None
+                if stored.version > own.stored.version:
+                    return OwnSession(own.id, stored)
+        finally:
+            self._waiting.release()
+        raise _not_renewed(source, f"it has not ended within {_PATIENCE} s")
+
+
+def _not_renewed(source: str, why: str) -> UpstreamUnavailable:
+    return UpstreamUnavailable(
+        "The identity provider does not answer at the moment.",
+        hint=f"source {source!r}: a session has to be renewed, and {why}",
+    )
 
 
 def _renewable(record: SessionRecord, now: int) -> bool:
@@ -145,15 +186,22 @@ class _Known:
         with self._lock:
             session = self._sessions.get(name)
             if session is None:
-                session = self._sessions[name] = UpstreamSession(
-                    source=stored.record.source,
-                    documents=stored.record.documents,
-                    expires_at=expires_at,
-                    ambient=True,
-                    subject_prefix=prefix,
-                    id=stored.key,
-                )
+                session = _upstream_session(stored.record, expires_at, prefix, stored.key)
+                self._sessions[name] = session
             self._sessions.move_to_end(name)
             if len(self._sessions) > _MAX_REMEMBERED:
                 self._sessions.popitem(last=False)
             return session
+
+
+def _upstream_session(
+    record: SessionRecord, expires_at: int, prefix: str, key: str
+) -> UpstreamSession:
+    return UpstreamSession(
+        source=record.source,
+        documents=record.documents,
+        expires_at=expires_at,
+        ambient=True,
+        subject_prefix=prefix,
+        id=key,
+    )

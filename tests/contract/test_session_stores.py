@@ -313,9 +313,9 @@ class TestEnd:
         [
             ("keycloak", "jane", None, {"jane 1", "jane 2", "jane"}),
             ("keycloak", None, "1", {"jane 1"}),
-            ("keycloak", "jane", "1", {"jane 1"}),
-            ("keycloak", "joe", "1", set()),
-            ("keycloak", "jane", "3", set()),
+            ("keycloak", "jane", "1", {"jane 1", "jane"}),  # one may be of that sid, unknown to us
+            ("keycloak", "joe", "1", {"joe"}),
+            ("keycloak", "jane", "3", {"jane"}),
             ("keycloak", None, None, set()),
             ("keycloak", None, "", set()),
             ("keycloak", "", None, set()),
@@ -337,6 +337,70 @@ class TestEnd:
             ids[name] = store.create(replace(RECORD, source=where, sub=whose, sid=its_sid))
         assert store.end_upstream(source, sub=sub, sid=sid) == len(ended)
         assert {name for name, one in ids.items() if store.get(one) is None} == ended
+
+    @pytest.mark.parametrize(
+        ("sub", "sid", "record", "begins"),
+        [
+            (None, "1", {"sid": "1"}, False),
+            (None, "1", {"sid": "2"}, True),
+            ("jane", None, {}, False),
+            ("joe", None, {}, True),
+            ("jane", None, {"created_at": NOW + 1}, True),  # signed in again, after that
+            ("jane", "1", {"sid": "2"}, True),
+        ],
+    )
+    def test_a_login_under_way_ends_too(
+        self,
+        store: SessionStore,
+        sub: str | None,
+        sid: str | None,
+        record: dict[str, Any],
+        begins: bool,
+    ) -> None:
+        before = replace(RECORD, source="keycloak", sub="jane", sid="", created_at=NOW - 5)
+        store.end_upstream("keycloak", sub=sub, sid=sid)
+        assert (store.create(replace(before, **record)) is not None) is begins
+
+    def test_a_request_to_end_counts_once(self, store: SessionStore) -> None:
+        session_id = store.create(replace(RECORD, source="keycloak", sub="jane"))
+        once = ("jti", NOW + 60)
+        assert store.end_upstream("keycloak", sub="jane", sid=None, once=once) == 1
+        assert store.end_upstream("keycloak", sub="jane", sid=None, once=once) is None
+        assert store.end_upstream("okta", sub="jane", sid=None, once=once) == 0
+        assert store.get(session_id) is None
+
+    def test_only_the_version_that_was_meant(self, store: SessionStore) -> None:
+        session_id = store.create(RECORD)
+        assert store.replace(session_id, 1, RECORD)
+        assert not store.end(session_id, 1)
+        assert store.get(session_id) is not None
+        assert store.end(session_id, 2)
+
+    def test_a_renewal_that_failed_is_tried_again_soon(self, store: SessionStore) -> None:
+        session_id = store.create(RECORD)
+        assert store.begin_renewal(session_id, 1, LEASE)
+        store.postpone_renewal(session_id, 1, 0)
+        assert store.begin_renewal(session_id, 1, LEASE)
+
+
+class TestKeys:
+    """With a key that it does not hold, whoever may write to the database can make no session."""
+
+    def store(self, place: str, *keys: bytes) -> SessionStore:
+        return SessionStore(Database(place), lambda: NOW, keys)
+
+    def test_without_the_key_nothing_opens(self, place: str) -> None:
+        session_id = self.store(place, b"old" * 11).create(RECORD)
+        assert self.store(place).get(session_id) is None
+        assert self.store(place, b"other" * 7).get(session_id) is None
+        planted = self.store(place).create(RECORD)
+        assert self.store(place, b"old" * 11).get(planted) is None
+
+    def test_keys_rotate(self, place: str) -> None:
+        session_id = self.store(place, b"old" * 11).create(RECORD)
+        both = self.store(place, b"old" * 11, b"new" * 11)
+        assert both.get(session_id) is not None
+        assert self.store(place, b"new" * 11).get(both.create(RECORD)) is not None
 
 
 class TestDamage:

@@ -234,7 +234,7 @@ class TestIDTokens:
         """Short names, Entra ID's, and Keycloak's paths."""
         groups = [pattern.format(number) for number in range(300)]
         answer = browser.log_in(site.provider, groups=groups)
-        assert answer.status_code == 303, answer.text
+        assert answer.status_code == 200, answer.text
         assert browser.person() == "jane"
 
 
@@ -338,7 +338,7 @@ LOGOUT_TOKENS: dict[str, tuple[dict[str, Any], str]] = {
     "iss is a list": ({"iss": ["a"]}, "issuer_unknown"),
     "no iss": ({"iss": None}, "issuer_unknown"),
     "with a nonce": ({"nonce": "n"}, "token_type_not_accepted"),
-    "with a nonce that is null": ({"header": {}, "nonce": False}, "token_type_not_accepted"),
+    "with a nonce and without typ": ({"header": {}, "nonce": "n"}, "token_type_not_accepted"),
     "of nobody": ({"sub": None}, "claim_missing"),
     "sub empty": ({"sub": ""}, "claim_invalid"),
     "sub is a list": ({"sub": ["jane"]}, "claim_invalid"),

@@ -100,7 +100,7 @@ def _read_orgs(org_mapping: Iterable[str], draft: TargetDraft) -> None:
 
 
 def _look_at_the_rest(grafana: GrafanaSettings, draft: TargetDraft) -> None:
-    draft.left += _of_auth(grafana.section("auth"), grafana)
+    draft.left += _of_auth(grafana.section("auth"))
     embedding = grafana.section("security").get("allow_embedding")
     if embedding is not None and not grafana.is_on("security", "allow_embedding"):
         reason = "browsers refuse to show this Grafana in a frame"
@@ -119,14 +119,13 @@ def _look_at_the_rest(grafana: GrafanaSettings, draft: TargetDraft) -> None:
             )
 
 
-def _of_auth(auth: Mapping[str, Setting], grafana: GrafanaSettings) -> Iterator[Left]:
+def _of_auth(auth: Mapping[str, Setting]) -> Iterator[Left]:
     lookup = auth.get("oauth_allow_insecure_email_lookup")
-    if lookup is not None and grafana.is_on("auth", "oauth_allow_insecure_email_lookup"):
-        yield Left(
-            lookup.origin,
-            "for tokens Grafana always looks people up by login and e-mail",
-            "trust only providers that verify e-mails, and let logins be unique",
-        )
+    yield Left(
+        "[auth] oauth_allow_insecure_email_lookup" if lookup is None else lookup.origin,
+        "for tokens Grafana always looks people up by login and e-mail, whatever this says",
+        "trust only providers that verify e-mails, and let logins be unique",
+    )
     age = auth.get("oauth_state_cookie_max_age")
     if age is not None:
         yield Left(age.origin, "a login attempt lives 10 minutes here")

@@ -20,9 +20,10 @@ from embedjwt.web.session.account import LOGOUT, Account
 from embedjwt.web.session.asked import in_frame, wants_page
 from embedjwt.web.session.attempts import AttemptCookies
 from embedjwt.web.session.backchannel import backchannel_logout
-from embedjwt.web.session.login import CALLBACK, Login
+from embedjwt.web.session.login import Login
 
 LOGIN = "/session/login"
+CALLBACK = "/session/callback"
 ME = "/session/me"
 BACKCHANNEL_LOGOUT = "/session/backchannel-logout"
 
@@ -39,7 +40,7 @@ def install(app: flask.Flask, service: Service, own: OwnLogin) -> None:
         samesite=settings.session.cookie_samesite,
         clock=service.clock,
     )
-    login = Login(settings, own, attempts)
+    login = Login(service, own, attempts)
     account = Account(service, own)
     views = flask.Blueprint("session", __name__, template_folder="templates")
 
@@ -48,8 +49,9 @@ def install(app: flask.Flask, service: Service, own: OwnLogin) -> None:
         return login.start(flask.request, _now())
 
     @views.get(CALLBACK)
-    def callback() -> Response:
-        return login.callback(flask.request, _now())
+    @views.get(f"{CALLBACK}/<path:name>")
+    def callback(name: str | None = None) -> Response:
+        return login.callback(flask.request, _now(), name)
 
     @views.get(ME)
     def me() -> flask.Response:
@@ -84,7 +86,12 @@ def install(app: flask.Flask, service: Service, own: OwnLogin) -> None:
 
 def _for_people(request: Request) -> bool:
     """Whether a person looks at the answer: a browser navigates and says that it takes HTML."""
-    return request.path in (LOGIN, CALLBACK, LOGOUT) and wants_page(request)
+    navigates = request.path in (LOGIN, LOGOUT) or _is_callback(request)
+    return navigates and wants_page(request)
+
+
+def _is_callback(request: Request) -> bool:
+    return request.path == CALLBACK or request.path.startswith(f"{CALLBACK}/")
 
 
 def _as_page(answer: Response, request: Request, framed_by: Collection[str]) -> Response:
@@ -94,6 +101,6 @@ def _as_page(answer: Response, request: Request, framed_by: Collection[str]) -> 
         problem["code"],
         problem["detail"],
         problem["trace_id"],
-        retry_url=LOGIN if request.path == CALLBACK and not framed_by else None,
+        retry_url=LOGIN if _is_callback(request) and not framed_by else None,
         framed_by=framed_by,
     )

@@ -12,7 +12,7 @@ from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
 
 from embedjwt.config import Settings
-from embedjwt.errors import MappingRefused, NoSession, UpstreamUnavailable
+from embedjwt.errors import AdmissionRefused, MappingRefused, NoSession, UpstreamUnavailable
 from embedjwt.identity import Identity
 from embedjwt.oidc.own_login import OwnLogin
 from embedjwt.oidc.provider import Provider
@@ -59,7 +59,7 @@ class Account:
         }
         try:
             identity = self._service.admitted(session, self._service.target(None))
-        except MappingRefused as refused:
+        except (MappingRefused, AdmissionRefused) as refused:
             return answer | {"denied": refused.code}
         return answer | {"identity": _shown(identity)}
 

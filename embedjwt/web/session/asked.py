@@ -49,7 +49,8 @@ def read_login(request: Request, *, issuer: str, allowed_origins: Collection[str
             "The address to return to is not allowed.",
             code="return_to_not_allowed",
             hint="next must be a path here, or an address whose exact origin is in [web] "
-            "allowed_origins",
+            "allowed_origins; encoded with encodeURIComponent, and without //, dots or encoded "
+            "slashes in its path",
         )
     if values.get("prompt", "") not in ("", "none"):
         raise RequestRefused("prompt can only be none.", hint="leave it out, or ask silently")

@@ -8,7 +8,6 @@ from werkzeug.wrappers import Request, Response
 from embedjwt.errors import RequestRefused, SessionRefused
 from embedjwt.oidc.logout_token import LOGOUT_TYPES, LogoutToken, verify_logout_token
 from embedjwt.oidc.own_login import OwnLogin
-from embedjwt.oidc.provider import Provider
 from embedjwt.oidc.signed import read_signed
 from embedjwt.sources.claims import issuer_unknown
 
@@ -23,30 +22,37 @@ def backchannel_logout(request: Request, own: OwnLogin, now: int) -> Response:
     """
     text = request.form.get("logout_token", "")
     try:
-        provider, token = _verified(text, own, now)
+        found = _verified(text, own, now)
     except SessionRefused as refused:
         raise RequestRefused(refused.detail, hint=refused.hint, code=refused.code) from None
-    ended = own.store.end_upstream(
-        provider.name, sub=token.sub, sid=token.sid, once=(token.jti, token.expires_at)
-    )
-    if ended is None:
+    results = [
+        own.store.end_upstream(
+            source, sub=token.sub, sid=token.sid, once=(token.jti, token.expires_at)
+        )
+        for source, token in found
+    ]
+    ended = [result for result in results if result is not None]
+    if not ended:
         raise RequestRefused(
             "The logout token was used before.",
             code="logout_token_replayed",
-            hint=f"source {provider.name!r} sent a jti that it had sent already",
+            hint=f"source {found[0][0]!r} sent a jti that it had sent already",
         )
-    _log.info("signed_out_upstream", source=provider.name, sessions=ended)
+    _log.info("signed_out_upstream", source=found[0][0], sessions=sum(ended))
     return Response(status=200, headers={"Cache-Control": "no-store"})
 
 
-def _verified(text: str, own: OwnLogin, now: int) -> tuple[Provider, LogoutToken]:
-    """The token, and whose it is: that of the provider whose issuer and client it names."""
+def _verified(text: str, own: OwnLogin, now: int) -> list[tuple[str, LogoutToken]]:
+    """The token, by each source that it is for: whose issuer and client it names."""
     issuer = read_signed(text, LOGOUT_TYPES).claims.get("iss")
     refusal = issuer_unknown("the logout token's iss is not the issuer of any oidc source")
+    found: list[tuple[str, LogoutToken]] = []
     for provider in own.logins.providers.values():
         if provider.uses_id_token and provider.issuer == issuer:
             try:
-                return provider, verify_logout_token(provider, text, now)
+                found.append((provider.name, verify_logout_token(provider, text, now)))
             except SessionRefused as refused:
                 refusal = refused  # perhaps it is for our other client at this issuer
-    raise refusal
+    if not found:
+        raise refusal
+    return found

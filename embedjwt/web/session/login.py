@@ -8,8 +8,8 @@ import structlog
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
 
-from embedjwt.config import Settings
-from embedjwt.errors import EmbedJWTError, RequestRefused
+from embedjwt.errors import EmbedJWTError, RequestRefused, SessionRefused
+from embedjwt.identity import UpstreamSession
 from embedjwt.oidc.authorization import (
     AuthorizationDenied,
     LoginAttempt,
@@ -18,12 +18,11 @@ from embedjwt.oidc.authorization import (
     new_attempt,
 )
 from embedjwt.oidc.own_login import OwnLogin
+from embedjwt.service import Service
 from embedjwt.sources.oidc import RENEW_BEFORE
 from embedjwt.web.session import pages
 from embedjwt.web.session.asked import LoginAsked, read_login
 from embedjwt.web.session.attempts import AttemptCookies
-
-CALLBACK = "/session/callback"
 
 _log = structlog.get_logger("embedjwt.sessions")
 
@@ -35,7 +34,9 @@ class Login:
     frame, where providers refuse to show it.
     """
 
-    def __init__(self, settings: Settings, own: OwnLogin, attempts: AttemptCookies) -> None:
+    def __init__(self, service: Service, own: OwnLogin, attempts: AttemptCookies) -> None:
+        settings = service.settings
+        self._service = service
         self._issuer = settings.issuer
         self._origins = settings.web.allowed_origins
         self._own = own
@@ -55,7 +56,8 @@ class Login:
     def _started(self, request: Request, asked: LoginAsked, now: int) -> Response:
         source = self._source(asked)
         if source is None:
-            return self._choice(asked)
+            # Nobody can be asked silently before it is known whom to ask.
+            return self._nobody("", asked) if asked.silent else self._choice(asked)
         if self._signed_in(request, source, asked, now):
             return self._done(asked)
         provider = self._own.logins.providers[source]
@@ -68,14 +70,21 @@ class Login:
             return self._send_off(request, source, asked, now, prompt="")
         return self._nobody(source, asked)
 
-    def callback(self, request: Request, now: int) -> Response:
-        """The provider's answer. The login it belongs to ends here, whatever the answer is."""
+    def callback(self, request: Request, now: int, at: str | None = None) -> Response:
+        """The provider's answer. The login it belongs to ends here, whatever the answer is.
+
+        ``at`` is the end of the path, which with several providers names one of them.
+        """
         attempt = self._attempts.get(request)
-        if not self._own.store.use_once("login", attempt.state, attempt.expires_at):
+        if attempt.redirect_uri != self._own.redirect_uris.get(attempt.source) or (
+            at != (attempt.source if len(self._own.redirect_uris) > 1 else None)
+        ):
+            # One provider must not hand on what another was asked for (RFC 9700 section 4.4.2).
             raise RequestRefused(
-                "This sign-in has been completed already.",
-                code="login_replayed",
-                hint="the same callback came twice: a reload, or a stolen address",
+                "Another identity provider answered than the one that was asked.",
+                code="issuer_mismatch",
+                hint="with several providers each has a redirect URI of its own; 'embedjwt check' "
+                "prints them",
             )
         try:
             response = self._answered(request, attempt, now)
@@ -94,13 +103,36 @@ class Login:
             if denied.code != "login_required" or attempt.prompt != "none":
                 raise
             return self._not_signed_in(request, attempt, now)
+        # Only now: whoever makes up answers shall not fill the store with them.
+        if not self._own.store.use_once("login", attempt.state, attempt.expires_at):
+            raise RequestRefused(
+                "This sign-in has been completed already.",
+                code="login_replayed",
+                hint="the same callback came twice: a reload, or a stolen address",
+            )
         record = self._own.logins.complete(attempt, code, now)
-        self._own.end_current(request)
+        self._admit(self._own.sessions.opened_by(record))
+        self._own.end_current(request, attempt.replaces)
         session_id = self._own.store.create(record)
+        if session_id is None:
+            raise SessionRefused("The identity provider has ended this session meanwhile.")
         _log.info("signed_in", source=attempt.source, expires_at=record.expires_at)
         response = self._done(_asked_before(attempt))
         self._own.cookie.set(response, session_id)
         return response
+
+    def _admit(self, session: UpstreamSession) -> None:
+        """Whoever may see no Grafana of ours is told so here, as Grafana's login would do it."""
+        refusal: EmbedJWTError | None = None
+        for target in self._service.settings.grafana:
+            try:
+                self._service.admitted(session, target)
+            except EmbedJWTError as error:
+                refusal = refusal or error
+            else:
+                return
+        if refusal is not None:
+            raise refusal
 
     def _not_signed_in(self, request: Request, attempt: LoginAttempt, now: int) -> Response:
         asked = _asked_before(attempt)
@@ -124,7 +156,7 @@ class Login:
         provider = self._own.logins.providers[source]
         attempt = new_attempt(
             source,
-            redirect_uri=self._issuer + CALLBACK,
+            redirect_uri=self._own.redirect_uris[source],
             prompt=prompt,
             now=now,
             return_to=asked.return_to,
@@ -132,6 +164,7 @@ class Login:
             opener_origin=asked.opener_origin,
             clicked=asked.clicked,
             silent=asked.silent,
+            replaces=self._own.current_key(request),
         )
         response = _see_other(authorization_url(provider, provider.metadata(), attempt))
         self._attempts.set(request, response, attempt)
@@ -142,7 +175,11 @@ class Login:
         providers = self._own.logins.providers
         if asked.source:
             if asked.source not in providers:
-                raise RequestRefused("There is no provider of this name.", code="source_unknown")
+                raise RequestRefused(
+                    "There is no provider of this name.",
+                    code="source_unknown",
+                    hint=f"source must be one of: {', '.join(providers)}",
+                )
             return asked.source
         candidates = list(providers) if len(providers) == 1 else self._own.auto_login
         return candidates[0] if len(candidates) == 1 else None
@@ -177,11 +214,15 @@ class Login:
         return self._told("signed_in", asked)
 
     def _failed(self, error: EmbedJWTError, asked: LoginAsked) -> Response:
-        """A popup or a frame says so to whoever waits for it; elsewhere it is an error page."""
-        if asked.display == "page":
+        """Whoever waits for it is told: a popup's opener, a frame's parent, or the page that asked
+        silently. Otherwise a person reads the error page."""
+        back = asked.silent and asked.display == "page" and asked.return_to
+        if asked.display == "page" and not back:
             raise error
         log = _log.error if error.status >= 500 else _log.info
         log("login_failed", source=asked.source, code=error.code, hint=error.hint)
+        if back:
+            return _see_other(_with_error(asked.return_to, error.code))
         return self._told("failed", asked, code=error.code)
 
     def _told(

@@ -20,6 +20,10 @@ _PORTS = {"http": 80, "https": 443}
 # In a path, a proxy that decodes too early would find another one: slashes, backslashes, dots,
 # controls, and percent signs that decode to them in a second round.
 _ENCODED = re.compile(r"%(?:2f|5c|2e|25|7f|[01][0-9a-f])", re.IGNORECASE)
+# Browsers leave these as they are in a query or fragment (URL.href), and RFC 3986 encodes them.
+_RAW_IN_QUERY = re.compile(r"[?#].*", re.DOTALL)
+_TOLERATED = frozenset("|{}^`")
+
 _DOTS = frozenset({".", ".."})
 
 
@@ -31,6 +35,7 @@ def safe_return_to(
     That is an absolute path on this service, or an http(s) URL whose exact origin is the issuer's
     or in ``allowed_origins``; a query and a fragment may follow. Whatever is not plain is refused.
     """
+    value = _RAW_IN_QUERY.sub(_encoded, value or "", count=1)
     if not value or len(value) > MAX_LENGTH or not _PLAIN.fullmatch(value):
         return None
     if value.startswith("/"):
@@ -43,6 +48,10 @@ def safe_return_to(
     rest = rest if rest.startswith("/") else f"/{rest}"
     known = origin in allowed_origins or origin == _origin(issuer)
     return origin + rest if known and _is_plain_path(rest) else None
+
+
+def _encoded(found: re.Match[str]) -> str:
+    return "".join(f"%{ord(c):02X}" if c in _TOLERATED else c for c in found[0])
 
 
 def _is_plain_path(value: str) -> bool:

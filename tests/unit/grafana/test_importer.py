@@ -523,6 +523,7 @@ class TestNamed:
             "[auth.github] allowed_organizations",
             "[auth.github] role_attribute_path",
             "[auth.github] org_mapping",
+            "[auth] oauth_allow_insecure_email_lookup",
         }
         octocat = {"login": "octocat", "id": 1, "name": "Mona", "email": "mona@example.com"}
         with pytest.raises(AdmissionRefused):  # nobody has looked up teams

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from embedjwt.database import Database
 from embedjwt.errors import SessionRefused, UpstreamUnavailable
 from embedjwt.identity import Documents, VerifiedClaims
 from embedjwt.sessions import SessionCookie, SessionRecord, SessionStore
-from embedjwt.sources.oidc import LEASE, RENEW_BEFORE, OwnSessions, Renew
+from embedjwt.sources.oidc import RENEW_BEFORE, RETRY_AFTER, Opener, OwnSessions, Renew
 from tests_support import FakeClock
 
 NOW = 1_800_000_000
@@ -74,7 +75,9 @@ def cookie(clock: FakeClock) -> SessionCookie:
 
 @pytest.fixture
 def sessions(store: SessionStore, provider: Provider, cookie: SessionCookie) -> OwnSessions:
-    return OwnSessions(cookie, store, provider, {"acme": "acme:"})
+    return OwnSessions(
+        cookie, store, provider, {"acme": Opener("acme:", "https://idp.example.com")}
+    )
 
 
 @pytest.fixture
@@ -128,13 +131,25 @@ def test_ended_is_ended_at_once(
     assert sessions.session(request, NOW) is None
 
 
+def test_a_name_that_means_another_provider_now_opens_nothing(
+    store: SessionStore,
+    cookie: SessionCookie,
+    provider: Provider,
+    signed_in: Callable[..., Request],
+) -> None:
+    others = OwnSessions(cookie, store, provider, {"acme": Opener("", "https://other.example")})
+    assert others.session(signed_in(), NOW) is None
+    assert others.session(signed_in(expires_at=NOW + 1), NOW) is None
+    assert provider.calls == 0, "nor does the other provider get to see its refresh token"
+
+
 def test_a_source_that_is_gone_opens_nothing(
     store: SessionStore,
     cookie: SessionCookie,
     provider: Provider,
     signed_in: Callable[..., Request],
 ) -> None:
-    others = OwnSessions(cookie, store, provider, {"other": ""})
+    others = OwnSessions(cookie, store, provider, {"other": Opener("", "https://idp.example.com")})
     assert others.session(signed_in(), NOW) is None
 
 
@@ -228,10 +243,15 @@ class TestRenewal:
         assert sessions.session(request, self.at(clock, 551)) is not None
         assert provider.calls == 1, "a provider that is down is not asked with every request"
         with pytest.raises(UpstreamUnavailable):
-            sessions.session(request, self.at(clock, 550 + LEASE + 10))
+            sessions.session(request, self.at(clock, 610))
+        assert provider.calls == 2
+        started = time.monotonic()
+        with pytest.raises(UpstreamUnavailable):
+            sessions.session(request, self.at(clock, 611))
+        assert time.monotonic() - started < 2, "nobody waits for a provider that is known to fail"
+        assert provider.calls == 2
         provider.answer = works
-        after = sessions.session(request, self.at(clock, 700 + LEASE))
-        assert after is not None
+        assert sessions.session(request, self.at(clock, 610 + RETRY_AFTER + 1)) is not None
 
     def test_one_of_many_asks_the_provider(
         self,
