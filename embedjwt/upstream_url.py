@@ -34,6 +34,9 @@ def as_safe_as(issuer: str, url: str) -> bool:
         asked, named = urlsplit(issuer), urlsplit(url)
     except ValueError:
         return False
+    # urlsplit drops line breaks, and whoever passes the URL on does not.
+    if not (url.isascii() and url.isprintable()) or " " in url:
+        return False
     if "@" in named.netloc or "\\" in url or not named.hostname:
         return False
     if named.scheme == "https":

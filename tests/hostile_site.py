@@ -114,8 +114,8 @@ class Browser:
         """Silently to the provider, and back to a page here, which tells what went wrong."""
         return self.get("/session/login", {"prompt": "none"} | query)
 
-    def callback(self, params: Any) -> TestResponse:
-        return self.get("/session/callback", params)
+    def callback(self, params: Any, path: str = "/session/callback") -> TestResponse:
+        return self.get(path, params)
 
     def log_in(self, provider: StandIn, sub: str = "jane", **claims: Any) -> TestResponse:
         """All the way; the provider takes the person for ``sub``."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import structlog
 from werkzeug.wrappers import Request
 
 from embedjwt.errors import EmbedJWTError, SessionRefused
 from embedjwt.oidc.logins import Logins
 from embedjwt.sessions import SessionCookie, SessionStore, row_key
 from embedjwt.sources.oidc import OwnSession, OwnSessions
+
+_log = structlog.get_logger("embedjwt.sessions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,7 @@ class OwnLogin:
             return None
 
     def current_id(self, request: Request) -> tuple[str | None, str | None]:
-        """The id of the session that a request has, and its source; ``None`` where there is none.
-
-        Asks no provider: whoever signs out needs no renewal.
-        """
+        """The id of the session that a request has, and its source; ``None`` where there is none."""
         try:
             session_id = self.cookie.read(request)
         except SessionRefused:
@@ -51,6 +51,19 @@ class OwnLogin:
         """What names the session that a request has, without being able to open it; "" for none."""
         session_id, source = self.current_id(request)
         return "" if session_id is None or source is None else row_key(session_id)
+
+    def end_all(self, request: Request) -> list[str]:
+        """End the sessions of a request, all of them where it has several; returns their sources.
+
+        Asks no provider: whoever signs out needs no renewal.
+        """
+        sources = []
+        for session_id in self.cookie.read_all(request):
+            stored = self.store.get(session_id)
+            if self.store.end(session_id) and stored is not None:
+                sources.append(stored.record.source)
+                _log.info("signed_out", source=stored.record.source)
+        return sources
 
     def end_current(self, request: Request, before: str = "") -> None:
         """End the session that a request has, so that no id outlives a login.

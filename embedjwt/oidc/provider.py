@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from embedjwt.expressions import Expression
 from embedjwt.oidc.client_auth import AuthenticatedClient
@@ -144,9 +145,10 @@ class Provider:
             _limit.reset(token)
 
     def data_of(self, url: str) -> str | None:
-        """``from_data_of`` for a URL of the metadata: ``None`` where the operator gave it."""
+        """``from_data_of`` for a URL of the metadata: ``None`` where the operator named its host."""
         given = (self.auth_url, self.token_url, self.api_url, self.teams_url, self.jwk_set_url)
-        return None if url in given else self.issuer
+        named = {urlsplit(known)[:2] for known in given if known is not None}
+        return None if urlsplit(url)[:2] in named else self.issuer
 
     def _is_complete(self) -> bool:
         if self.auth_url is None or self.token_url is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Literal
 
 from itsdangerous import BadData, TimestampSigner
@@ -59,6 +60,14 @@ class SessionCookie:
         session_id, signed_at = self._verified(value)
         self._check_age(signed_at)
         return session_id
+
+    def read_all(self, request: Request) -> list[str]:
+        """Every id that one of the cookies of this name holds, for whoever wants to end them."""
+        found: list[str] = []
+        for value in request.cookies.getlist(self.name):
+            with suppress(SessionRefused):
+                found.append(self._verified(value)[0])
+        return found
 
     def set(self, response: Response, session_id: str) -> None:
         """Give the browser the id."""

@@ -78,11 +78,8 @@ class Account:
         """
         self._check_forgery(request)
         return_to = self._checked_return(request)
-        session_id, source = self._own.current_id(request)
-        url = None if source is None else self._end_session_url(source, return_to)
-        if session_id is not None:
-            self._own.store.end(session_id)
-            _log.info("signed_out", source=source)
+        sources = self._own.end_all(request)
+        url = self._end_session_url(sources[0], return_to) if len(sources) == 1 else None
         if wants_page(request):
             response = _see_other(url) if url else self._after(return_to)
         else:

@@ -59,7 +59,7 @@ def read_login(request: Request, *, issuer: str, allowed_origins: Collection[str
         return_to=return_to or "",
         display=display,
         opener_origin=origin,
-        clicked=_clicked(request, issuer),
+        clicked=display != "iframe" and _clicked(request, issuer),
         silent=values.get("prompt") == "none",
     )
 

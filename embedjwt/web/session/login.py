@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import structlog
@@ -21,7 +22,7 @@ from embedjwt.oidc.own_login import OwnLogin
 from embedjwt.service import Service
 from embedjwt.sources.oidc import RENEW_BEFORE
 from embedjwt.web.session import pages
-from embedjwt.web.session.asked import LoginAsked, read_login
+from embedjwt.web.session.asked import LoginAsked, in_frame, read_login
 from embedjwt.web.session.attempts import AttemptCookies
 
 _log = structlog.get_logger("embedjwt.sessions")
@@ -76,6 +77,8 @@ class Login:
         ``at`` is the end of the path, which with several providers names one of them.
         """
         attempt = self._attempts.get(request)
+        if in_frame(request):  # wherever it began, no login may show here
+            attempt = replace(attempt, display="iframe", clicked=False)
         if attempt.redirect_uri != self._own.redirect_uris.get(attempt.source) or (
             at != (attempt.source if len(self._own.redirect_uris) > 1 else None)
         ):

@@ -64,7 +64,9 @@ def test_icon_has_no_effect_and_that_is_said(make_settings: MakeSettings) -> Non
 
 
 def test_pkce_switched_off_is_said(make_settings: MakeSettings) -> None:
-    assert "use_pkce = false" in " ".join(warnings(make_settings(source=[oidc(use_pkce=False)])))
+    assert "use_pkce = false" in " ".join(
+        warnings(make_settings(source=[oidc(use_pkce=False, client_secret="s")]))
+    )
 
 
 @pytest.mark.parametrize(
