@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -20,11 +20,12 @@ from embedjwt.config.upstream import SourceSettings
 from embedjwt.errors import AdmissionRefused
 from embedjwt.identity import Documents, Identity, VerifiedClaims
 from embedjwt.mapping import IdentityRefused, Mapper, TraceStep
+from embedjwt.oidc.rehearsal import API_ANSWERS, live_differences, lookups_of
 from embedjwt.tokens import identity_claims
 
 _TARGET_KEYS = ("auto_assign_org_id", "auto_assign_org_role", "orgs")
 _DOCUMENT_KEYS = ("id_token", "userinfo", "access_token")
-_CASE_KEYS = ("name", "settings", *_DOCUMENT_KEYS, "expect", "source")
+_CASE_KEYS = ("name", "settings", *_DOCUMENT_KEYS, "expect", "source", *API_ANSWERS)
 _IDENTITY_KEYS = (
     "sub", "login", "email", "name", "role", "is_grafana_admin", "groups", "orgs", "org_roles",
 )  # fmt: skip
@@ -118,18 +119,17 @@ def explain(
     documents: Documents,
     target: GrafanaTarget,
     source: SourceSettings | None = None,
+    answers: Mapping[str, Any] | None = None,
 ) -> Explanation:
     """Map and admit as a request would, and tell every step.
 
     ``source`` is where the person comes from; ``None``: as the tables say for everybody.
+    ``answers`` are those of the provider's API, by ``API_ANSWERS``. Raises ``ValueError`` where one
+    has another shape than Grafana reads.
     """
-    return _explain(
-        settings.mapping_of(source),
-        settings.admission_of(source),
-        documents,
-        target,
-        source.subject_prefix if source is not None else "",
-    )
+    admission = settings.admission_of(source)
+    looked_up = replace(documents, lookups=lookups_of(answers or {}, admission, source))
+    return _explain(settings.mapping_of(source), admission, looked_up, target, source)
 
 
 def run_cases(
@@ -155,13 +155,12 @@ def _explain(
     admission: AdmissionSettings,
     documents: Documents,
     target: GrafanaTarget,
-    subject_prefix: str = "",
+    source: SourceSettings | None,
 ) -> Explanation:
-    trace: list[TraceStep] = []
+    trace = live_differences(documents, source)
+    prefix = source.subject_prefix if source is not None else ""
     try:
-        identity = Mapper(mapping).identity(
-            documents, target, subject_prefix=subject_prefix, trace=trace
-        )
+        identity = Mapper(mapping).identity(documents, target, subject_prefix=prefix, trace=trace)
     except IdentityRefused as refused:
         return Explanation(refused.identity, refused.code, refused.hint, {}, tuple(trace))
     try:
@@ -189,11 +188,17 @@ def _run(
         documents = _documents(case)
         source = _source(settings, source, case.get("source"))
         mapping, admission, target = _overridden(settings, target, source, case.get("settings"))
+        answers = {key: case[key] for key in API_ANSWERS if key in case}
+        try:
+            documents = replace(documents, lookups=lookups_of(answers, admission, source))
+        except ValueError as error:
+            raise _BadCase(str(error)) from error
     except _BadCase as error:
         return CaseResult(name, ok=False, got={"error": str(error)})
-    prefix = source.subject_prefix if source is not None else ""
-    explanation = _explain(mapping, admission, documents, target, prefix)
-    got = {"denied": explanation.denied, **_identity_json(explanation.identity)}
+    explanation = _explain(mapping, admission, documents, target, source)
+    notes = [step.error for step in live_differences(documents, source)]
+    got: dict[str, Any] = {"notes": notes} if notes else {}
+    got |= {"denied": explanation.denied, **_identity_json(explanation.identity)}
     ok = all(_same(value, got[field]) for field, value in expected.items())
     return CaseResult(name, ok=ok, got=got)
 

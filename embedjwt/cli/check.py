@@ -28,6 +28,7 @@ from embedjwt.errors import EmbedJWTError
 @refusals_shown
 def command(*, config: Path | None, as_json: bool) -> None:
     """Validate configuration, keys, key files and expressions; nothing is started or changed."""
+    from embedjwt.oidc.redirects import redirect_uris
     from embedjwt.service import build_service
     from embedjwt.sources import check_sources
 
@@ -52,14 +53,17 @@ def command(*, config: Path | None, as_json: bool) -> None:
     kid = service.keys.signing_key().kid
     concerns = service.concerns()
     if as_json:
-        print_json({"ok": True, "warnings": concerns, "kid": kid})
+        uris = redirect_uris(settings)
+        print_json({"ok": True, "warnings": concerns, "kid": kid, "redirect_uris": uris})
         return
     sources = ", ".join(f"{source.name} ({source.type})" for source in settings.source)
+    redirects = redirect_uris(settings)
     ticks(
         [
             (True, "configuration", settings.issuer),
             (True, "keys", f"{service.operator.store.location}, signing with {kid}"),
             (True, "session sources", sources),
+            *((True, f"register at {name}", uri) for name, uri in redirects.items()),
             *(
                 (True, f"grafana {t.name}", f"{t.url}, tokens live {settings.ttl(t)} s")
                 for t in settings.grafana

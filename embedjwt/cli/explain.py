@@ -36,6 +36,9 @@ from embedjwt.identity import Documents, VerifiedClaims
 @click.option("--id-token", metavar="FILE", help="The ID token's claims, as JSON ('-': stdin).")
 @click.option("--userinfo", metavar="FILE", help="The UserInfo answer, as JSON.")
 @click.option("--access-token", metavar="FILE", help="The access token's claims, as JSON.")
+@click.option("--emails", metavar="FILE", help="What {api_url}/emails answers, as JSON.")
+@click.option("--teams", metavar="FILE", help="What teams_url, or {api_url}/teams, answers.")
+@click.option("--orgs", metavar="FILE", help="What {api_url}/orgs answers.")
 @click.option("--cases", metavar="FILE", help="A file of mapping tests, as JSON.")
 @json_option
 @refusals_shown
@@ -47,14 +50,17 @@ def command(
     id_token: str | None,
     userinfo: str | None,
     access_token: str | None,
+    emails: str | None,
+    teams: str | None,
+    orgs: str | None,
     cases: str | None,
     as_json: bool,
 ) -> None:
     """What Grafana will see of a person with these claims, and where each value came from.
 
     With --cases, a file of mapping tests runs instead: a list of objects with "name", "settings",
-    "id_token", "userinfo", "access_token", "source" and "expect". Exit status 1: refused, or a
-    case failed.
+    "id_token", "userinfo", "access_token", "emails", "teams", "orgs", "source" and "expect".
+    Exit status 1: refused, or a case failed.
     """
     from embedjwt.explain import explain, run_cases
 
@@ -77,7 +83,12 @@ def command(
         userinfo=_vouched(userinfo),
         access_token=_vouched(access_token),
     )
-    answer = explain(settings, documents, target, source).as_json()
+    files = {"emails": emails, "teams": teams, "orgs": orgs}
+    answers = {name: read_json(file) for name, file in files.items() if file is not None}
+    try:
+        answer = explain(settings, documents, target, source, answers).as_json()
+    except ValueError as error:
+        usage_error(f"an answer of the API cannot be read: {error}")
     print_json(answer) if as_json else _show(answer)
     sys.exit(0 if answer["admitted"] else 1)
 
@@ -110,6 +121,8 @@ def _trace_row(step: dict[str, Any]) -> tuple[bool | None, str, str]:
 def _show_cases(report: dict[str, Any], listed: list[Any]) -> None:
     for case, told in zip(report["cases"], listed, strict=True):
         tick(case["ok"], case["name"])
+        for note in case["got"].get("notes", []):
+            click.echo(f"      note: {note}")
         if case["ok"]:
             continue
         got = case["got"]

@@ -209,10 +209,13 @@ class Settings(Section):
             except ValidationError as error:
                 why = error.errors()[0]["msg"].removeprefix("Value error, ")
                 raise ValueError(f"for source {source.name!r}: {why}") from None
-        if len({self.mapping_of(source).skip_org_role_sync for source in self.source}) > 1:
+        skipping = [s.name for s in self.source if self.mapping_of(s).skip_org_role_sync]
+        if 0 < len(skipping) < len(self.source):
             raise ValueError(
-                "skip_org_role_sync differs between sources, and each Grafana has it once for "
-                "everybody: set it in [mapping]"
+                f"skip_org_role_sync differs between sources (true for {', '.join(skipping)}), and "
+                "a Grafana has it once for everybody. Remove it from the sources and write it in "
+                "[mapping]: true leaves all roles to Grafana; false gives all people the roles of "
+                "their expressions, so look at role_attribute_path of those sources first"
             )
         return self
 

@@ -37,6 +37,13 @@ class Client(UpstreamTls):
     def _empty_secret_is_none(cls, value: Any) -> Any:
         return None if value == "" else value
 
+    @field_validator("client_id")
+    @classmethod
+    def _no_placeholder(cls, value: str) -> str:
+        if value.startswith("<") and value.endswith(">"):
+            raise ValueError("is still a placeholder: write what the provider gave you")
+        return value
+
     @field_validator("auth_style", mode="before")
     @classmethod
     def _any_case(cls, value: Any) -> Any:
@@ -101,6 +108,15 @@ class OidcSource(PresetKeys, Client, SourceSettings):
         if value == "":
             return "id_token" if info.field_name == "id_token_attribute_name" else None
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_switches_are_unset(cls, data: object) -> object:
+        """``use_pkce =`` in Grafana's file is the default."""
+        if not isinstance(data, dict):
+            return data
+        switches = {k for k, f in cls.model_fields.items() if f.annotation in (bool, bool | None)}
+        return {k: v for k, v in data.items() if not (k in switches and v == "")}
 
     @property
     def requested_scopes(self) -> tuple[str, ...]:

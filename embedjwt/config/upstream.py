@@ -18,6 +18,7 @@ UpstreamAlgorithm = Literal[
 ]  # fmt: skip
 """What an upstream token may be signed with. ``none`` is not a word here."""
 
+_NO_TENANTS = frozenset({"common", "organizations", "consumers"})
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -44,13 +45,40 @@ class PresetKeys(Section):
     tenant: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")] | None = None
     application_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] | None = None
 
+    @field_validator("domain", mode="before")
+    @classmethod
+    def _only_a_host(cls, value: object) -> object:
+        if isinstance(value, str) and ("/" in value or "." not in value):
+            raise ValueError('must be a host name such as "acme.eu.auth0.com", without https://')
+        return value
+
+    @model_validator(mode="after")
+    def _for_a_preset(self) -> PresetKeys:
+        if getattr(self, "preset", None) is None:
+            given = [name for name in ("domain", "tenant", "application_id") if getattr(self, name)]
+            if given:
+                raise ValueError(f"{given[0]} fills in a preset, and none is named")
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _filled_in(cls, data: object) -> object:
         preset = PRESETS.get(str(data.get("preset"))) if isinstance(data, dict) else None
         if preset is None or not isinstance(data, dict):
             return data
-        open_keys = {key: value for key, value in preset.source.items() if key not in data}
+        if not preset.source.keys() <= cls.model_fields.keys():
+            raise ValueError(
+                f"preset {data['preset']!r} is not one of type {data.get('type')!r}; its page in "
+                "docs/presets says which type it is for"
+            )
+        if str(data.get("tenant")).lower() in _NO_TENANTS:
+            raise ValueError(
+                f"tenant = {data['tenant']!r} does not work: tokens name the tenant that a person "
+                "is of, and that must be one that is known; write your directory (tenant) ID"
+            )
+        own_keys = {"key_file", "secret", "secret_file", "jwks_url"} & data.keys()
+        left_open = preset.source.keys() - data.keys() - ({"jwks_url"} if own_keys else set())
+        open_keys = {key: preset.source[key] for key in preset.source if key in left_open}
         return data | {key: _filled(value, key, data) for key, value in open_keys.items()}
 
 

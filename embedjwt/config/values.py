@@ -37,11 +37,14 @@ def split_list(value: Any) -> Any:
 
     ``pkg/util/strings.go``, ``SplitStringWithError``. Lists and everything else pass unchanged.
     """
+    if isinstance(value, list | tuple):
+        # Numbers of teams and organizations are as often written as what they are.
+        return [str(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in value]
     if not isinstance(value, str):
         return value
     if value.strip().startswith("["):
         try:
-            return json.loads(value)
+            return split_list(json.loads(value))
         except ValueError as error:
             raise ValueError('looks like a JSON list but is none; write ["a", "b"]') from error
     return [item.strip('"') for item in _LIST_ITEM.findall(value)]

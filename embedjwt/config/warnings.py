@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from embedjwt.config.model import Settings
 from embedjwt.config.provider import IntrospectionSource, OidcSource
 from embedjwt.config.secrets import read_secret_file
-from embedjwt.config.source import CookieSource, JwtSource
+from embedjwt.config.source import AnySource, CookieSource, JwtSource
 from embedjwt.config.upstream import UpstreamTls
 from embedjwt.config.values import is_loopback
 
@@ -34,15 +34,18 @@ def warnings(settings: Settings) -> list[str]:
             found += _cookie_warnings(source)
         if isinstance(source, OidcSource):
             found += _oidc_warnings(source)
+        found += _admission_warnings(settings, source)
         if isinstance(source, UpstreamTls) and source.tls_skip_verify_insecure:
             found.append(
                 f"source {source.name!r}: tls_skip_verify_insecure: anybody on the way can replace "
                 "the provider's keys and sign in as anyone"
             )
     found += _introspection_before_jwt(settings)
-    for domain in settings.admission.allowed_domains:
-        if "@" in domain:
-            found.append(f"allowed_domains {domain!r} admits nobody: write it without the @")
+    if not settings.web.allowed_origins and any(_is_browsers(s) for s in settings.source):
+        found.append(
+            "[web] allowed_origins is empty: no page may ask for a token with a session that its "
+            'browser brings along; write allowed_origins = ["https://app.example.com"]'
+        )
     for target in settings.grafana:
         if target.mode == "gateway":
             found.append(
@@ -50,7 +53,7 @@ def warnings(settings: Settings) -> list[str]:
                 "reverse proxy of yours has to set the header on every request"
             )
     found += _several_sources(settings)
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _cookie_warnings(source: CookieSource) -> list[str]:
@@ -74,6 +77,44 @@ def _oidc_warnings(source: OidcSource) -> list[str]:
     if source.icon:
         found.append(f"source {source.name!r}: icon has no effect; the sign-in page shows names")
     return found
+
+
+def _is_browsers(source: AnySource) -> bool:
+    """Whether the session comes along with whatever a page asks, so that its origin counts."""
+    if isinstance(source, JwtSource):
+        return source.cookie is not None or source.preset is not None
+    return isinstance(source, OidcSource | CookieSource)
+
+
+def _admission_warnings(settings: Settings, source: AnySource) -> list[str]:
+    admission = settings.admission_of(source)
+    found = [
+        f"allowed_domains {domain!r} admits nobody: write it without the @"
+        for domain in admission.allowed_domains
+        if "@" in domain
+    ]
+    if not isinstance(source, OidcSource):
+        return found
+    if source.teams_url and admission.team_ids and not admission.team_ids_attribute_path:
+        found.append(
+            f"source {source.name!r}: teams_url without team_ids_attribute_path admits nobody"
+        )
+    gates = (
+        *(admission.allowed_domains, admission.allowed_organizations),
+        *(admission.allowed_groups, admission.team_ids),
+    )
+    place = source.issuer or source.auth_url or ""
+    if (urlsplit(place).hostname or "") in _ANYBODYS and not any(gates):
+        found.append(
+            f"source {source.name!r}: anybody in the world can have an account at {place}, and "
+            "nothing in [admission] says who of them may come in"
+        )
+    return found
+
+
+_ANYBODYS = frozenset(
+    {"accounts.google.com", "bitbucket.org", "github.com", "gitlab.com", "login.live.com"}
+)
 
 
 def _introspection_before_jwt(settings: Settings) -> list[str]:

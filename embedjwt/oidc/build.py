@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from urllib.parse import quote
 
 from embedjwt.config import ConfigError, OidcSource, Settings
 from embedjwt.config.problems import Problem
@@ -16,6 +15,7 @@ from embedjwt.expressions import compile_expression
 from embedjwt.oidc.logins import Logins
 from embedjwt.oidc.own_login import OwnLogin
 from embedjwt.oidc.provider import Provider
+from embedjwt.oidc.redirects import redirect_uris
 from embedjwt.rules import build_rules
 from embedjwt.sessions import SessionCookie, SessionStore
 from embedjwt.sources.calls import build_outbound
@@ -74,19 +74,6 @@ def build_own_login(
             if source.signout_redirect_url is not None
         },
     )
-
-
-def redirect_uris(settings: Settings) -> dict[str, str]:
-    """What each provider has to have registered, by the source's name.
-
-    Each has its own where there are several, so that none can answer for another (RFC 9700 section
-    4.4.2).
-    """
-    names = [source.name for source in settings.source if isinstance(source, OidcSource)]
-    callback = f"{settings.issuer}/session/callback"
-    if len(names) == 1:
-        return {names[0]: callback}
-    return {name: f"{callback}/{quote(name, safe='')}" for name in names}
 
 
 def build_providers(

@@ -22,7 +22,11 @@ LIMIT = 20
 """Seconds that one login or renewal may take, however many requests it makes."""
 
 AT_ONCE = 8
-"""Logins and renewals at one provider at a time in a process: others must not wait for them."""
+"""Logins and renewals at a time in a process, half of the threads it has: who only wants a token
+must not wait for slow providers."""
+
+_PATIENCE = 1.0
+"""Seconds to wait for a place."""
 
 
 class Logins:
@@ -44,7 +48,7 @@ class Logins:
         self._rules = rules
         self._lifetime = lifetime
         self._refreshing = refreshing
-        self._places = {name: threading.BoundedSemaphore(AT_ONCE) for name in providers}
+        self._places = threading.BoundedSemaphore(AT_ONCE)
 
     def complete(self, attempt: LoginAttempt, code: str, now: int) -> SessionRecord:
         """The session of a person whom the provider has sent back with a code.
@@ -115,18 +119,18 @@ class Logins:
     @contextmanager
     def _asking(self, source: str) -> Iterator[Provider]:
         """The provider, for ``LIMIT`` seconds; ``UpstreamUnavailable`` where too many ask it."""
-        if not self._places[source].acquire(blocking=False):
+        if not self._places.acquire(timeout=_PATIENCE):
             raise UpstreamUnavailable(
                 "Too many people are signing in at the moment.",
-                hint=f"source {source!r}: {AT_ONCE} logins and renewals are waiting for the "
-                "provider in this process; it is slow, or somebody floods /session/callback",
+                hint=f"source {source!r}: {AT_ONCE} logins and renewals are waiting for providers "
+                "in this process; one is slow, or somebody floods /session/callback",
             )
         try:
             provider = self.providers[source]
             with provider.within(LIMIT):
                 yield provider
         finally:
-            self._places[source].release()
+            self._places.release()
 
     def _record(
         self,

@@ -8,23 +8,26 @@ what depends on its answer is then refused elsewhere, because nothing is known.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import structlog
 
 from embedjwt.errors import UpstreamUnavailable
-from embedjwt.expressions import Expression, ExpressionError
+from embedjwt.expressions import ExpressionError
 from embedjwt.identity import VerifiedClaims
+from embedjwt.oidc.api_answers import (
+    UnusableAnswer,
+    read_emails,
+    read_organizations,
+    read_teams,
+)
 from embedjwt.oidc.provider import Provider
 
 _log = structlog.get_logger("embedjwt.oidc")
 
 T = TypeVar("T")
-
-
-class _Unusable(Exception):
-    """An answer of another shape; the text says which and quotes nothing."""
 
 
 def userinfo(provider: Provider, access_token: str, *, sub: str | None) -> VerifiedClaims | None:
@@ -38,9 +41,9 @@ def userinfo(provider: Provider, access_token: str, *, sub: str | None) -> Verif
 
     def read(document: Any) -> VerifiedClaims:
         if not isinstance(document, dict):
-            raise _Unusable("it is no JSON object")
+            raise UnusableAnswer("it is no JSON object")
         if sub is not None and document.get("sub") != sub:
-            raise _Unusable("its sub is missing, or not the ID token's")
+            raise UnusableAnswer("its sub is missing, or not the ID token's")
         return VerifiedClaims(document)
 
     try:
@@ -54,7 +57,7 @@ def userinfo(provider: Provider, access_token: str, *, sub: str | None) -> Verif
 def primary_email(provider: Provider, access_token: str) -> str | None:
     """The primary address of ``{api_url}/emails``; ``None`` where there is none."""
     url = _below(provider.api_url, "/emails")
-    return None if url is None else _look_up(provider, "emails", url, access_token, _primary)
+    return None if url is None else _look_up(provider, "emails", url, access_token, read_emails)
 
 
 def teams(provider: Provider, access_token: str) -> tuple[str, ...] | None:
@@ -62,34 +65,22 @@ def teams(provider: Provider, access_token: str) -> tuple[str, ...] | None:
 
     ``teams_url`` without ``team_ids_attribute_path`` is nobody's team, and nothing is asked.
     """
-    path = provider.team_ids_attribute_path
-    if provider.teams_url is not None:
-        if path is None:
-            return ()
-        found = path
-        return _look_up(
-            provider,
-            "teams",
-            provider.teams_url,
-            access_token,
-            lambda document: _found(found, document),
-        )
-    url = _below(provider.api_url, "/teams")
+    path, at_teams_url = provider.team_ids_attribute_path, provider.teams_url is not None
+    if at_teams_url and path is None:
+        return ()
+    url = provider.teams_url or _below(provider.api_url, "/teams")
     if url is None:
         return None
-    return _look_up(
-        provider,
-        "teams",
-        url,
-        access_token,
-        lambda document: (_found(path, document) if path else ()) or _ids(document),
-    )
+    read = partial(read_teams, path=path, at_teams_url=at_teams_url)
+    return _look_up(provider, "teams", url, access_token, read)
 
 
 def organizations(provider: Provider, access_token: str) -> tuple[str, ...] | None:
     """The logins of ``{api_url}/orgs``; ``None`` where nobody knows."""
     url = _below(provider.api_url, "/orgs")
-    return None if url is None else _look_up(provider, "orgs", url, access_token, _logins)
+    return (
+        None if url is None else _look_up(provider, "orgs", url, access_token, read_organizations)
+    )
 
 
 def _look_up(
@@ -102,7 +93,7 @@ def _look_up(
         return read(document)
     except UpstreamUnavailable as error:
         _log_failure(provider, what, error.hint)
-    except (_Unusable, ExpressionError) as error:
+    except (UnusableAnswer, ExpressionError) as error:
         _log_failure(provider, what, f"its answer was refused: {error}")
     return None
 
@@ -117,50 +108,3 @@ def _below(url: str | None, suffix: str) -> str | None:
         return None
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=parts.path.rstrip("/") + suffix))
-
-
-def _primary(document: Any) -> str | None:
-    """The first marked entry of a list, or of the list under ``values`` (Bitbucket)."""
-    for record in _records(document.get("values") if isinstance(document, dict) else document):
-        if record.get("primary") is True or record.get("is_primary") is True:
-            email = record.get("email")
-            # One that somebody has only claimed to have could be anybody's.
-            unverified = any(record.get(name) is False for name in _VERIFIED)
-            return email if isinstance(email, str) and email and not unverified else None
-    return None
-
-
-_VERIFIED = ("verified", "is_confirmed", "email_verified")
-"""What GitHub, Bitbucket and OpenID Connect call it."""
-
-
-def _ids(document: Any) -> tuple[str, ...]:
-    return tuple(str(record["id"]) for record in _records(document) if _is_int(record.get("id")))
-
-
-def _logins(document: Any) -> tuple[str, ...]:
-    logins = [record.get("login") for record in _records(document)]
-    return tuple(login for login in logins if isinstance(login, str) and login)
-
-
-def _records(document: Any) -> list[dict[str, Any]]:
-    if not isinstance(document, list) or not all(isinstance(item, dict) for item in document):
-        raise _Unusable("it is no list of objects")
-    return document
-
-
-def _found(path: Expression, document: Any) -> tuple[str, ...]:
-    """The texts and whole numbers that an expression finds; a missing list is an empty one."""
-    found = path.search(document)
-    if found is None:
-        return ()
-    if not isinstance(found, list):
-        raise _Unusable("team_ids_attribute_path finds no list in it")
-    texts = [str(int(item)) if _is_int(item) else item for item in found]
-    return tuple(text for text in texts if isinstance(text, str) and text)
-
-
-def _is_int(value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return isinstance(value, int) or value.is_integer()

@@ -39,7 +39,7 @@ class OwnLogin:
             return None
 
     def current_id(self, request: Request) -> tuple[str | None, str | None]:
-        """The id of the session that a request has, and its source; ``None`` where there is none."""
+        """The id of a request's session, and its source; ``None`` where there is none."""
         try:
             session_id = self.cookie.read(request)
         except SessionRefused:

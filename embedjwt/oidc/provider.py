@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from embedjwt.expressions import Expression
 from embedjwt.oidc.client_auth import AuthenticatedClient
@@ -145,10 +144,11 @@ class Provider:
             _limit.reset(token)
 
     def data_of(self, url: str) -> str | None:
-        """``from_data_of`` for a URL of the metadata: ``None`` where the operator named its host."""
+        """``from_data_of`` for a URL: ``None`` where the operator gave it, or what it is below."""
         given = (self.auth_url, self.token_url, self.api_url, self.teams_url, self.jwk_set_url)
-        named = {urlsplit(known)[:2] for known in given if known is not None}
-        return None if urlsplit(url)[:2] in named else self.issuer
+        api = (self.api_url or "").partition("?")[0].rstrip("/")
+        below = bool(api) and url.startswith(f"{api}/")
+        return None if url in given or below else self.issuer
 
     def _is_complete(self) -> bool:
         if self.auth_url is None or self.token_url is None:

@@ -42,5 +42,6 @@ def discover(outbound: Outbound, issuer: str, deadline: float) -> DiscoveryDocum
         raise unavailable(url, "its answer is no JSON object")
     # Section 4.3: the issuer must be the very one asked, or one provider could speak for another.
     if values.get("issuer") != issuer:
-        raise unavailable(url, f"it speaks for another issuer than {issuer!r}")
+        found = ascii(values.get("issuer"))[:200]
+        raise unavailable(url, f"its issuer is {found}, and the settings say {issuer!r}")
     return DiscoveryDocument(issuer, url, values)

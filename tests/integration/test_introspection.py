@@ -70,7 +70,7 @@ def claims(answer: requests.Response) -> dict[str, Any]:
 
 
 def test_a_live_token(site: tuple[str, ProviderKit], access_token: str) -> None:
-    url, kit = site
+    url, _ = site
     found = claims(ask(url, access_token))
     assert found["email"] == "ada@example.com"
     assert sorted(found["groups"]) == ["admins", "everyone"]

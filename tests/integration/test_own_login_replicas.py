@@ -60,7 +60,7 @@ def test_one_session(
 
 def test_renewed_once(replicas: tuple[Embedding, Embedding], person: Person) -> None:
     """A refresh token used twice would end the session at this provider."""
-    first, second = replicas
+    first, _ = replicas
     first.kit.sign_in(person, "ada")
     first.silent(person)
     time.sleep(4)  # a minute before its end it is time

@@ -8,6 +8,7 @@ is believed of a request; ``pages.py`` what people see.
 from __future__ import annotations
 
 from collections.abc import Collection
+from urllib.parse import urlsplit
 
 import flask
 from werkzeug.wrappers import Request, Response
@@ -42,6 +43,8 @@ def install(app: flask.Flask, service: Service, own: OwnLogin) -> None:
     )
     login = Login(service, own, attempts)
     account = Account(service, own)
+    # A proxy in front may serve us below a path of the issuer's.
+    app.jinja_env.globals["base"] = urlsplit(settings.issuer).path
     views = flask.Blueprint("session", __name__, template_folder="templates")
 
     @views.route(LOGIN, methods=["GET", "POST"])
