@@ -60,7 +60,8 @@ issuer = "http://localhost:8080"
 # embedjwt's own session, after a login at a provider (type = "oidc"). It ends with the upstream
 # session; refresh tokens renew it, for at most this long:
 # lifetime = "12h"
-# Sign its cookie; newest last. Without any, the state store makes and keeps one.
+# Sign its cookie and help encrypt what is stored; newest last. Without any, the state store keeps
+# one for the cookie, and who can write to it can make sessions.
 # secret_keys_file = "/run/secrets/embedjwt-session-keys"  # e.g.
 # secret_keys = ["the output of openssl rand -base64 32"]  # e.g.
 # cookie_name = "embedjwt_session"
@@ -113,7 +114,8 @@ audience = ["my-client-id"]
 
 # embedjwt's own login, at an OpenID or OAuth 2.0 provider: the keys of Grafana's
 # [auth.generic_oauth], same names, same meaning. 'embedjwt init --from-grafana grafana.ini' writes
-# them. The provider's redirect URI is <issuer>/session/callback.
+# them. The redirect URI to register is <issuer>/session/callback; with several such sources each
+# has its own, <issuer>/session/callback/<name>. 'embedjwt check' prints them.
 # [[source]]
 # type = "oidc"
 # What the provider's page shows; auth0, bitbucket, centrify, entra-id, github, gitlab, google,
@@ -245,7 +247,8 @@ url = "http://localhost:3000"
 
 
 [web]
-# Pages that may ask for tokens: exact origins, no wildcards.
+# Pages that may ask for tokens: exact origins, no wildcards. Needed where browsers bring the
+# session along: oidc, cookie, and front doors.
 # allowed_origins = ["https://app.example.com"]  # e.g.
 # Reverse proxies whose identity headers are believed.
 # trusted_proxies = ["10.0.0.5"]  # e.g.
