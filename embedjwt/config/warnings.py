@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from embedjwt.config.model import Settings
 from embedjwt.config.provider import IntrospectionSource, OidcSource
 from embedjwt.config.secrets import read_secret_file
-from embedjwt.config.source import AnySource, CookieSource, JwtSource
+from embedjwt.config.source import AnySource, CookieSource, JwtSource, ProxySource
 from embedjwt.config.upstream import UpstreamTls
 from embedjwt.config.values import is_loopback
 
@@ -83,6 +83,8 @@ def _is_browsers(source: AnySource) -> bool:
     """Whether the session comes along with whatever a page asks, so that its origin counts."""
     if isinstance(source, JwtSource):
         return source.cookie is not None or source.preset is not None
+    if isinstance(source, ProxySource):
+        return source.preset == "azure-app-service"
     return isinstance(source, OidcSource | CookieSource)
 
 

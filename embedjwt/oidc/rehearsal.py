@@ -43,17 +43,19 @@ def live_differences(documents: Documents, source: SourceSettings | None) -> lis
     if not isinstance(source, OidcSource):
         return []
     found: list[tuple[str, str]] = []
+    verifies = source.issuer is not None and "openid" in source.requested_scopes
+    why_not = "the source has no issuer, or does not ask for openid, to have it verified"
     sub = None if documents.id_token is None else documents.id_token.get("sub")
-    if documents.id_token is not None and source.issuer is None:
-        found.append(("id_token", "the source has no issuer to verify it with"))
-    if documents.id_token is not None:
+    if documents.id_token is not None and not verifies:
+        found.append(("id_token", why_not))
+    elif documents.id_token is not None:
         for name, claims in documents.in_order()[1:]:
             if claims.get("sub") != sub:
                 found.append((name, "its sub is not the ID token's (OpenID Connect Core 5.3.2)"))
-    elif source.issuer is not None:
+    elif verifies:
         found += [(name, "there is no ID token") for name, _ in documents.in_order()]
     elif documents.access_token is not None:
-        found.append(("access_token", "the source has no issuer to verify it with"))
+        found.append(("access_token", why_not))
     return [
         TraceStep("document", name, "", None, f"a login would not use {name}: {why}")
         for name, why in found

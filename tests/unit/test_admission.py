@@ -33,6 +33,25 @@ def verdict(
 
 def test_nothing_configured_admits_everyone() -> None:
     assert verdict({}) is None
+    assert verdict({}, id_token={"email": ADA.email, "email_verified": False}) is None
+
+
+@pytest.mark.parametrize(
+    ("claims", "admitted"),
+    [
+        ({"email": ADA.email}, True),
+        ({"email": ADA.email, "email_verified": True}, True),
+        ({"email": ADA.email, "email_verified": "true"}, True),
+        ({"email": ADA.email, "email_verified": False}, False),
+        ({"email": ADA.email, "email_verified": "false"}, False),
+        ({"email": "other@example.com", "email_verified": False}, True),
+    ],
+)
+def test_an_address_that_anybody_could_claim(claims: dict[str, Any], admitted: bool) -> None:
+    settings = {"allowed_domains": "example.com"}
+    for document in ("id_token", "userinfo"):
+        expected = None if admitted else "email_not_verified"
+        assert verdict(settings, **{document: claims}) == expected
 
 
 @pytest.mark.parametrize(

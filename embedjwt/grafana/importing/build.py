@@ -175,8 +175,10 @@ def _first_steps(drafts: list[Draft]) -> Iterator[ToDo]:
     do = f"the https URL at which Grafana and browsers reach embedjwt, in place of {DEFAULT_ISSUER}"
     yield ToDo("issuer", do)
     for index, _ in enumerate(drafts):
-        do = "at the provider, add a redirect URI to this client: your issuer + /session/callback"
+        do = "at the provider, add a redirect URI to this client: 'embedjwt check' prints it"
         yield ToDo(f"source.{index}", do)
+    do = 'the origins of the pages that show panels, such as ["https://app.example.com"]'
+    yield ToDo("web.allowed_origins", do)
 
 
 def _skipped(grafana: GrafanaSettings, enabled: list[str]) -> Iterator[Left]:

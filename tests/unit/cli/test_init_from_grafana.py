@@ -72,7 +72,7 @@ def test_for_machines(run: Run) -> None:
         "to": "[[source]] client_secret_file",
         "value": None,
     }
-    assert {todo["key"] for todo in answer["todo"]} == {"issuer", "source.0"}
+    assert {todo["key"] for todo in answer["todo"]} == {"issuer", "source.0", "web.allowed_origins"}
 
 
 @pytest.mark.parametrize("extra", [(), ("--json",)])

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from embedjwt.config import AdmissionSettings, ConfigError, MappingSettings, Settings
+from embedjwt.config import AdmissionSettings, ConfigError, MappingSettings, Settings, warnings
 from embedjwt.config.mapping import Overrides
 from embedjwt.grafana.settings import grafana_config
+from embedjwt.oidc.redirects import redirect_uris
 from tests_support import MINIMAL
 
 Make = Callable[..., Settings]
@@ -96,6 +97,71 @@ def test_refused(make_settings: Make, sources: list[dict[str, Any]], says: str) 
     with pytest.raises(ConfigError) as refused:
         make_settings(source=cleaned)
     assert says in str(refused.value.diagnostics())
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"preset": "google", "issuer": None}, "anybody in the world"),
+        ({"preset": "google", "issuer": None, "allowed_domains": ["example.com"]}, None),
+        ({}, None),
+        ({"allowed_domains": ["@example.com"]}, "without the @"),
+        ({"team_ids": [7], "teams_url": "https://idp.example.com/teams"}, "admits nobody"),
+        ({"use_pkce": False}, "use_pkce"),
+        ({"icon": "signin"}, "icon has no effect"),
+    ],
+)
+def test_said_at_every_start(make_settings: Make, keys: dict[str, Any], says: str | None) -> None:
+    table = {k: v for k, v in oidc(**keys).items() if v is not None}
+    told = warnings(make_settings(source=[table]))
+    assert [says in sentence for sentence in told] == ([True] if says else [])
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (oidc(), True),
+        (source(cookie="token"), True),
+        (source(), False),
+        ({"type": "cookie", "secret_keys": ["a host app's secret key"]}, True),
+    ],
+)
+def test_pages_have_to_be_named(make_settings: Make, table: dict[str, Any], said: bool) -> None:
+    told = warnings(make_settings(source=[table], web={}))
+    assert any("allowed_origins is empty" in sentence for sentence in told) is said
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"use_pkce": False, "client_secret": ""}, "needs a client_secret"),
+        ({"client_id": "<client id>"}, "still a placeholder"),
+        ({"domain": "acme.example.com"}, "none is named"),
+        ({"preset": "auth0", "domain": "https://acme.auth0.com/"}, "host name"),
+        ({"preset": "entra-id", "tenant": "common"}, "does not work"),
+        ({"preset": "cloudflare-access", "domain": "a.cloudflareaccess.com"}, "not one of type"),
+    ],
+)
+def test_refused_with_a_word_of_help(make_settings: Make, keys: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        make_settings(source=[oidc(**keys)])
+    assert says in refused.value.diagnostics()
+
+
+@pytest.mark.parametrize("switch", ["use_pkce", "use_refresh_token", "allow_sign_up", "enabled"])
+def test_an_empty_switch_is_its_default(make_settings: Make, switch: str) -> None:
+    [found] = make_settings(source=[oidc(**{switch: ""})]).source
+    assert getattr(found, switch) is True
+
+
+def test_what_a_provider_has_to_have_registered(make_settings: Make) -> None:
+    one = make_settings(source=[oidc()])
+    assert redirect_uris(one) == {"oidc": "https://embed.example.com/session/callback"}
+    two = make_settings(source=[oidc(), source(), oidc(name="Acme & Co")])
+    assert redirect_uris(two) == {
+        "oidc": "https://embed.example.com/session/callback/oidc",
+        "Acme & Co": "https://embed.example.com/session/callback/Acme%20%26%20Co",
+    }
 
 
 def test_a_source_that_is_off_is_not_there(make_settings: Make) -> None:
