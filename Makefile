@@ -15,8 +15,9 @@ help:
 run: $(VENV)/.run
 	$(BIN)/python -m embedjwt demo
 
+# Two processes, for many tests wait for servers and clocks. One: $(BIN)/python -m pytest
 test: lint tests/node/node_modules/.ready tests/canaille/.venv/.ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
