@@ -109,7 +109,6 @@ STATE = [ATTEMPT.state]
         (PLAIN, {"state": STATE, "code": ["c0de"], "iss": ["https://github.com"]}),
         (METADATA, MultiDict([("state", ATTEMPT.state), ("code", "c0de")])),
     ],
-    ids=str,
 )
 def test_the_code_of_an_answer(metadata, params):
     assert authorization_code(ATTEMPT, metadata, params) == "c0de"
