@@ -140,7 +140,7 @@ def test_the_shipped_cases_have_names_of_their_own() -> None:
 
 @pytest.mark.parametrize("example", ["basic role", "advanced roles", "server admin", "groups"])
 def test_the_examples_of_grafanas_documentation_are_among_them(example: str) -> None:
-    assert any(case["name"].startswith(f"seed: {example}") for case in SHIPPED)
+    assert any(case["name"].startswith(f"grafana docs: {example}") for case in SHIPPED)
 
 
 @pytest.mark.parametrize(

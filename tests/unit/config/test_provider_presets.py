@@ -266,7 +266,7 @@ def test_issuers(
     assert ("openid" in source.requested_scopes) == (issuer is not None)
 
 
-def test_the_seed_s_endpoints(make_settings: MakeSettings) -> None:
+def test_the_endpoints_of_grafanas_page(make_settings: MakeSettings) -> None:
     centrify = {"domain": "a.my.centrify.com", "application_id": "app"}
     sources = [source_of("bitbucket"), source_of("centrify", **centrify)]
     bitbucket, centrified = make_settings(source=sources).source

@@ -97,7 +97,7 @@ class TestEverySetting:
             assert secret not in result.text
             assert secret not in repr(result)
 
-    def test_of_the_seed_s_example(self) -> None:
+    def test_of_grafanas_own_example(self) -> None:
         result = of_file("generic")
         source = settings_of(result).source[0]
         assert (source.type, source.name, source.client_id) == (

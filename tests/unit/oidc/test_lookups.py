@@ -155,7 +155,7 @@ def test_organizations_are_logins(make, server):
 
 
 def test_bitbucket_teams(make, server):
-    """The seed's example of ``teams_url``."""
+    """Grafana's own example of ``teams_url``."""
     server.answers_json(
         "/permissions", {"values": [{"workspace": {"slug": "acme"}}, {"workspace": {"slug": "b"}}]}
     )
