@@ -18,6 +18,10 @@ _NOT_PUBLIC = tuple(
             "fec0::/10",  # RFC 3879: what private addresses once were
             "::/96",  # RFC 4291 section 2.5.5.1: an IPv4 address in another form
             "::ffff:0:0:0/96",  # RFC 2765: the same
+            "192.0.0.0/24",  # RFC 6890: for protocols, and some clouds' metadata
+            "192.88.99.0/24",  # RFC 7526: relays of old
+            "3fff::/20",  # RFC 9637: documentation
+            "5f00::/16",  # RFC 9602: segment routing
             "168.63.129.16/32",  # the host of an Azure machine
         ),
     )

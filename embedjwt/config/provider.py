@@ -92,6 +92,14 @@ class OidcSource(PresetKeys, Client, SourceSettings):
     )
     leeway: Annotated[Duration, Field(ge=0, le=300)] = 60
 
+    @field_validator("name")
+    @classmethod
+    def _fits_into_a_path(cls, value: str) -> str:
+        """It ends the redirect URI where there are several providers."""
+        if value in (".", "..") or not value.isprintable() or set(value) & set("/\\%"):
+            raise ValueError("must be printable, without / \\ and %, for it is part of an address")
+        return value
+
     @field_validator(
         "auth_url",
         "token_url",

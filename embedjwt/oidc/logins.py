@@ -25,8 +25,24 @@ AT_ONCE = 8
 """Logins and renewals at a time in a process, half of the threads it has: who only wants a token
 must not wait for slow providers."""
 
+_NEW_AT_ONCE = 5
+"""Of these, logins: anybody can begin one, and nobody shall keep others' sessions from renewal."""
+
 _PATIENCE = 1.0
-"""Seconds to wait for a place."""
+"""Seconds to wait for a place, for at most ``_MAX_WAITING`` at a time."""
+
+_MAX_WAITING = 2
+
+
+class RenewalUnfinished(UpstreamUnavailable):
+    """The provider has taken the refresh token and did not answer what came after it.
+
+    ``record`` is the session as it was, with the refresh token that is good now.
+    """
+
+    def __init__(self, record: SessionRecord, hint: str) -> None:
+        super().__init__("The identity provider does not answer usably at the moment.", hint=hint)
+        self.record = record
 
 
 class Logins:
@@ -49,14 +65,24 @@ class Logins:
         self._lifetime = lifetime
         self._refreshing = refreshing
         self._places = threading.BoundedSemaphore(AT_ONCE)
+        self._new = threading.BoundedSemaphore(_NEW_AT_ONCE)
+        self._waiting = threading.BoundedSemaphore(_MAX_WAITING)
 
     def complete(self, attempt: LoginAttempt, code: str, now: int) -> SessionRecord:
         """The session of a person whom the provider has sent back with a code.
 
-        Raises ``SessionRefused`` and ``UpstreamUnavailable``. ``now`` is in Unix seconds.
+        Raises ``SessionRefused`` and ``UpstreamUnavailable``. ``now`` is in Unix seconds. To be
+        called in a ``place``.
         """
-        with self._asking(attempt.source) as provider:
+        provider = self.providers[attempt.source]
+        with provider.within(LIMIT):
             return self._complete(provider, attempt, code, now)
+
+    @contextmanager
+    def place(self, source: str) -> Iterator[None]:
+        """One of the places there are for logins; ``UpstreamUnavailable`` where all are taken."""
+        with self._one_of(self._new, source), self._one_of(self._places, source):
+            yield
 
     def _complete(
         self, provider: Provider, attempt: LoginAttempt, code: str, now: int
@@ -83,13 +109,26 @@ class Logins:
         """
         if record.refresh_token is None:
             raise SessionRefused("The session has ended.", code="session_expired")
-        with self._asking(record.source) as provider:
+        provider = self.providers[record.source]
+        with self._one_of(self._places, record.source), provider.within(LIMIT):
             return self._renew(provider, record, record.refresh_token, now)
 
     def _renew(
         self, provider: Provider, record: SessionRecord, refresh_token: str, now: int
     ) -> SessionRecord:
         response = refresh(provider, refresh_token)
+        try:
+            return self._renewed(provider, record, response, now)
+        except (UpstreamUnavailable, SessionRefused) as error:
+            # The old refresh token may be used up: what the new one came with is not worth a login.
+            if isinstance(error, SessionRefused) and error.code != "key_unknown":
+                raise
+            token = response.refresh_token or refresh_token
+            raise RenewalUnfinished(replace(record, refresh_token=token), error.hint) from error
+
+    def _renewed(
+        self, provider: Provider, record: SessionRecord, response: TokenResponse, now: int
+    ) -> SessionRecord:
         claims = record.documents.id_token
         fresh = None
         if response.id_token is not None and claims is not None:
@@ -113,24 +152,29 @@ class Logins:
             sid=record.sid,
             created_at=record.created_at,
             # RFC 6749 section 6: no new one means that the old one goes on.
-            refresh_token=renewed.refresh_token or refresh_token,
+            refresh_token=renewed.refresh_token or record.refresh_token,
         )
 
     @contextmanager
-    def _asking(self, source: str) -> Iterator[Provider]:
-        """The provider, for ``LIMIT`` seconds; ``UpstreamUnavailable`` where too many ask it."""
-        if not self._places.acquire(timeout=_PATIENCE):
+    def _one_of(self, places: threading.BoundedSemaphore, source: str) -> Iterator[None]:
+        if not (places.acquire(blocking=False) or self._waited_for(places)):
             raise UpstreamUnavailable(
                 "Too many people are signing in at the moment.",
-                hint=f"source {source!r}: {AT_ONCE} logins and renewals are waiting for providers "
-                "in this process; one is slow, or somebody floods /session/callback",
+                hint=f"source {source!r}: all places for logins and renewals of this process are "
+                "taken; a provider is slow, or somebody floods /session/callback",
             )
         try:
-            provider = self.providers[source]
-            with provider.within(LIMIT):
-                yield provider
+            yield
         finally:
-            self._places.release()
+            places.release()
+
+    def _waited_for(self, places: threading.BoundedSemaphore) -> bool:
+        if not self._waiting.acquire(blocking=False):
+            return False
+        try:
+            return places.acquire(timeout=_PATIENCE)
+        finally:
+            self._waiting.release()
 
     def _record(
         self,

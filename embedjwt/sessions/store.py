@@ -163,18 +163,22 @@ class SessionStore:
                 .values(renewing_until=math.ceil(self._clock() + pause))
             )
 
-    def replace(self, session_id: str, version: int, record: SessionRecord) -> bool:
-        """Keep what a renewal brought; the next version may be renewed at once.
+    def replace(
+        self, session_id: str, version: int, record: SessionRecord, *, pause: int = 0
+    ) -> bool:
+        """Keep what a renewal brought; the next version may be renewed in ``pause`` seconds.
 
         ``False``, with nothing kept, where the session has ended or another replaced this version:
         an ended session never comes back.
         """
         key = row_key(session_id)
+        begins = math.ceil(self._clock() + pause) if pause else 0
+        values = self._columns(session_id, version + 1, record) | {"renewing_until": begins}
         with self._changing(_lock(key)) as connection:
             replaced = connection.execute(
                 update(_SESSION)
                 .where(_SESSION.c.id_digest == key, _SESSION.c.version == version)
-                .values(**self._columns(session_id, version + 1, record))
+                .values(**values)
             )
             return replaced.rowcount == 1
 
@@ -218,10 +222,13 @@ class SessionStore:
                 connection, "ended", f"{source} {once[0]}", once[1]
             ):
                 return None
-            ending = ("sid", sid) if sid else ("sub", sub or "")
+            # A login under way is found by its sid, or else by its person.
+            endings = [("sid", sid)] if sid else []
+            endings += [("sub without sid" if sid else "sub", sub)] if sub else []
             kept_until = int(self._clock()) + _ENDING_KEPT
-            name = digest("ended", ending[0], source, ending[1])
-            connection.execute(_NOTE, {"value_digest": name, "kept_until": kept_until})
+            for kind, value in endings:
+                name = digest("ended", kind, source, value)
+                connection.execute(_NOTE, {"value_digest": name, "kept_until": kept_until})
             self._remove_expired(connection)
             return connection.execute(delete(_SESSION).where(match)).rowcount
 
@@ -327,9 +334,11 @@ def _lock(key: str) -> str:
 def _ended_since(connection: Connection, record: SessionRecord) -> bool:
     """Whether the upstream has ended this since the login began; a ``sid`` never comes again."""
     by_sid = _USED.c.value_digest == digest("ended", "sid", record.source, record.sid)
+    kinds = ["sub"] if record.sid else ["sub", "sub without sid"]
+    names = [digest("ended", kind, record.source, record.sub) for kind in kinds]
     by_sub = and_(
-        _USED.c.value_digest == digest("ended", "sub", record.source, record.sub),
-        _USED.c.kept_until > record.created_at + _ENDING_KEPT,
+        _USED.c.value_digest.in_(names),
+        _USED.c.kept_until >= record.created_at + _ENDING_KEPT,
     )
     match = or_(by_sid, by_sub) if record.sid else by_sub
     return connection.execute(select(_USED.c.value_digest).where(match)).first() is not None

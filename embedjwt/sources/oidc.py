@@ -25,7 +25,7 @@ LEASE = 60
 RETRY_AFTER = 5
 """Seconds without a new attempt after a renewal that the provider did not answer."""
 
-_MAX_WAITING = 8
+_MAX_WAITING = 4
 """Requests of a process that wait for another's renewal; the next are told to come again."""
 
 _PATIENCE = 10
@@ -84,7 +84,7 @@ class OwnSessions:
         self._openers = openers
         self._known = _Known()
         self._waiting = threading.BoundedSemaphore(_MAX_WAITING)
-        self._failed_at: dict[str, int] = {}  # by source, the last renewal without an answer
+        self._failed_at: dict[str, int] = {}  # by session, its last renewal without an answer
 
     def session(self, request: Request, now: int) -> UpstreamSession | None:
         """The session of the cookie; ``None`` where there is no cookie, or the session is over.
@@ -131,21 +131,37 @@ class OwnSessions:
             _log.info("session_ended", source=own.stored.record.source, code=refused.code)
             return None
         except UpstreamUnavailable as unavailable:
-            source = own.stored.record.source
-            self._failed_at[source] = now
-            self._store.postpone_renewal(own.id, own.stored.version, RETRY_AFTER)
+            self._note_failure(own, unavailable, now)
             if own.expires_at <= now:
                 raise
-            _log.warning("session_not_renewed", source=source, hint=unavailable.hint)
+            _log.warning(
+                "session_not_renewed", source=own.stored.record.source, hint=unavailable.hint
+            )
             return own
-        if not self._store.replace(own.id, own.stored.version, record):
+        self._failed_at.pop(own.stored.key, None)
+        # Whatever the provider's tokens live: not with every request.
+        life = record.expires_at - now
+        if not self._store.replace(
+            own.id, own.stored.version, record, pause=min(RENEW_BEFORE, max(0, life // 2))
+        ):
             return None  # ended meanwhile
         stored = StoredSession(own.stored.key, own.stored.version + 1, record)
         return OwnSession(own.id, stored)
 
+    def _note_failure(self, own: OwnSession, failure: UpstreamUnavailable, now: int) -> None:
+        """Somebody may try again in a moment, with the refresh token that is good then."""
+        if len(self._failed_at) >= _MAX_REMEMBERED:
+            self._failed_at.clear()
+        self._failed_at[own.stored.key] = now
+        version, rescued = own.stored.version, getattr(failure, "record", None)
+        if isinstance(rescued, SessionRecord):
+            self._store.replace(own.id, version, rescued, pause=RETRY_AFTER)
+        else:
+            self._store.postpone_renewal(own.id, version, RETRY_AFTER)
+
     def _renewed_by_another(self, own: OwnSession, now: int) -> OwnSession | None:
         source = own.stored.record.source
-        if now - self._failed_at.get(source, 0) <= RETRY_AFTER:
+        if 0 <= now - self._failed_at.get(own.stored.key, 0) <= RETRY_AFTER:
             raise _not_renewed(source, "the last renewal had no answer")
         if not self._waiting.acquire(blocking=False):
             raise _not_renewed(source, f"{_MAX_WAITING} requests are waiting for it")

@@ -347,6 +347,8 @@ class TestEnd:
             ("joe", None, {}, True),
             ("jane", None, {"created_at": NOW + 1}, True),  # signed in again, after that
             ("jane", "1", {"sid": "2"}, True),
+            ("jane", "1", {"sid": ""}, False),
+            ("jane", None, {"created_at": NOW}, False),
         ],
     )
     def test_a_login_under_way_ends_too(
@@ -499,7 +501,7 @@ class TestSecrets:
             made = list(threads.map(lambda _: store_at().secret("cookies"), range(6)))
         assert len(set(made)) == 1
 
-    @pytest.mark.parametrize("value", ["", "00", "zz" * 32, "é"])
+    @pytest.mark.parametrize("value", ["", "0f" * 8, "zz" * 32, "é"])
     def test_a_damaged_one_is_not_used(self, place: str, store: SessionStore, value: str) -> None:
         store.secret("cookies")
         change_by_hand(place, f"UPDATE embedjwt_secret SET value = '{value}'")
@@ -555,11 +557,12 @@ class TestRaces:
 
     def test_whatever_comes_first_it_stays_ended(self, store: SessionStore) -> None:
         with ThreadPoolExecutor(6) as threads:
-            for _ in range(5):
-                ids = [store.create(RECORD) for _ in range(3)]
-                acts = [threads.submit(store.replace, one, 1, RENEWED) for one in ids]
+            for person in "abcde":
+                record, renewed = replace(RECORD, sub=person), replace(RENEWED, sub=person)
+                ids = [store.create(record) for _ in range(3)]
+                acts = [threads.submit(store.replace, one, 1, renewed) for one in ids]
                 acts += [
-                    threads.submit(store.end_upstream, "keycloak", sub="private-sub", sid=None)
+                    threads.submit(store.end_upstream, "keycloak", sub=person, sid=None)
                     for _ in range(2)
                 ]
                 acts.append(threads.submit(store.remove_expired))

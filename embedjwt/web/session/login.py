@@ -106,16 +106,18 @@ class Login:
             if denied.code != "login_required" or attempt.prompt != "none":
                 raise
             return self._not_signed_in(request, attempt, now)
-        # Only now: whoever makes up answers shall not fill the store with them.
-        if not self._own.store.use_once("login", attempt.state, attempt.expires_at):
-            raise RequestRefused(
-                "This sign-in has been completed already.",
-                code="login_replayed",
-                hint="the same callback came twice: a reload, or a stolen address",
-            )
-        record = self._own.logins.complete(attempt, code, now)
-        self._admit(self._own.sessions.opened_by(record))
+        with self._own.logins.place(attempt.source):
+            # Only now: whoever makes up answers shall not fill the store with them.
+            if not self._own.store.use_once("login", attempt.state, attempt.expires_at):
+                raise RequestRefused(
+                    "This sign-in has been completed already.",
+                    code="login_replayed",
+                    hint="the same callback came twice: a reload, or a stolen address",
+                )
+            record = self._own.logins.complete(attempt, code, now)
+        # Whoever the provider vouches for now, it is not on the word of before that they go on.
         self._own.end_current(request, attempt.replaces)
+        self._admit(self._own.sessions.opened_by(record))
         session_id = self._own.store.create(record)
         if session_id is None:
             raise SessionRefused("The identity provider has ended this session meanwhile.")

@@ -83,14 +83,14 @@ def test_no_secret_is_shown(run: Run, name: str, extra: tuple[str, ...]) -> None
         assert secret not in result.output
 
 
-def test_the_screen(run: Run) -> None:
+def test_the_screen(run: Run, tmp_path: Path) -> None:
     run("init", "there", "--from-grafana", ini("github"))
     shown = CliRunner().invoke(
         cli, ["init", "new", "--from-grafana", ini("keycloak-everything")], color=True
     )
     assert "\x1b[36m[auth.generic_oauth]\x1b[0m" in shown.stdout
     lines = unstyle(shown.stdout).splitlines()
-    assert max(len(line) for line in lines) <= 80
+    assert max(len(line) for line in lines if str(tmp_path) not in line) <= 80
     order = ["Carried over", "Not carried over, or not quite", "Fill in first", "Look at", "Next"]
     assert [line for line in lines if line in order] == order
     text = unstyle(shown.stdout)

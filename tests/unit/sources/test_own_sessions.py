@@ -15,6 +15,7 @@ from werkzeug.wrappers import Request, Response
 from embedjwt.database import Database
 from embedjwt.errors import SessionRefused, UpstreamUnavailable
 from embedjwt.identity import Documents, VerifiedClaims
+from embedjwt.oidc.logins import RenewalUnfinished
 from embedjwt.sessions import SessionCookie, SessionRecord, SessionStore
 from embedjwt.sources.oidc import RENEW_BEFORE, RETRY_AFTER, Opener, OwnSessions, Renew
 from tests_support import FakeClock
@@ -275,14 +276,52 @@ class TestRenewal:
             session = sessions.session(request, now)
             ends.append(None if session is None else session.expires_at)
 
-        threads = [threading.Thread(target=ask) for _ in range(8)]
+        threads = [threading.Thread(target=ask) for _ in range(5)]
         for thread in threads:
             thread.start()
         release.set()
         for thread in threads:
             thread.join()
         assert provider.calls == 1
-        assert ends == [now + 600] * 8
+        assert ends == [now + 600] * 5
+
+    def test_tokens_of_a_minute_are_not_renewed_with_every_request(
+        self,
+        sessions: OwnSessions,
+        signed_in: Callable[..., Request],
+        provider: Provider,
+        clock: FakeClock,
+    ) -> None:
+        provider.answer = lambda old, now: replace(old, expires_at=now + 60)
+        request = signed_in()
+        for second in range(20):
+            assert sessions.session(request, self.at(clock, 700 + second)) is not None
+        assert provider.calls == 1
+        assert sessions.session(request, self.at(clock, 731)) is not None
+        assert provider.calls == 2
+
+    def test_a_refresh_token_that_is_good_now_is_kept(
+        self,
+        sessions: OwnSessions,
+        signed_in: Callable[..., Request],
+        provider: Provider,
+        clock: FakeClock,
+    ) -> None:
+        """The provider has taken the old one, and did not answer what was asked next."""
+        seen: list[str | None] = []
+
+        def halfway(old: SessionRecord, now: int) -> SessionRecord:
+            seen.append(old.refresh_token)
+            if len(seen) == 1:
+                raise RenewalUnfinished(replace(old, refresh_token="r2"), "UserInfo is down")
+            return replace(old, expires_at=now + 600)
+
+        provider.answer = halfway
+        request = signed_in()
+        with pytest.raises(UpstreamUnavailable):
+            sessions.session(request, self.at(clock, 700))
+        assert sessions.session(request, self.at(clock, 700 + RETRY_AFTER + 1)) is not None
+        assert seen == ["r1", "r2"]
 
     def test_a_logout_meanwhile_wins(
         self,
