@@ -33,7 +33,7 @@ _PEM = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option(
     "--threads",
     type=click.IntRange(1, 256),
-    help="Threads per process; more of them cost throughput.  [default: 1, or 16 where a source "
+    help="Threads per process; more of them cost throughput.  [default: 1, or 32 where a source "
     "asks a provider while a request waits (oidc, introspection)]",
 )
 @click.option("--tls-cert", type=_PEM, help="Certificate chain, PEM.")
@@ -72,7 +72,7 @@ def command(
     if config is not None:
         os.environ[CONFIG_FILE] = str(config.absolute())  # the workers read it again
     if threads is None:  # a request that waits for a provider must not keep all others waiting
-        threads = 16 if settings.asks_providers else 1
+        threads = 32 if settings.asks_providers else 1
     os.environ[SERVE_THREADS] = str(threads)
     configure_logging()
     # A forked worker would inherit the parent's signal handlers, and lose a stop that comes early.

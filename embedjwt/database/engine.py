@@ -29,6 +29,10 @@ class Backend(Protocol):
     def location(self) -> str:
         """The URL without its secrets."""
 
+    @property
+    def generation(self) -> int:
+        """Another number once the database was made anew, as an SQLite file that was deleted."""
+
     def engine(self) -> Engine:
         """Connects when first used."""
 
@@ -56,7 +60,7 @@ class Database:
     def __init__(self, url: str, *, migrations: Sequence[Migration] = MIGRATIONS) -> None:
         self._backend = _backend(url)
         self._migrations = tuple(migrations)
-        self._migrated = False
+        self._migrated: int | None = None  # the backend's generation when that was done
         self._engine = self._backend.engine()
         weakref.finalize(self, self._engine.dispose)
         _databases.add(self)
@@ -105,7 +109,7 @@ class Database:
 
     def _migrate(self) -> None:
         """Once for each process; only who finds work to do needs the right to do it."""
-        if self._migrated:
+        if self._migrated == self._backend.generation:
             return
         with self._engine.connect() as connection:
             self._backend.begin(connection)
@@ -115,7 +119,7 @@ class Database:
                 held = Exclusive(self._backend, connection, "migrations", wait=True)
                 schema.migrate(held.connection, self._migrations)
                 held.commit()
-        self._migrated = True
+        self._migrated = self._backend.generation
 
     def _after_fork(self) -> None:
         # The parent goes on with these connections: to close them here would end its transactions.

@@ -56,6 +56,8 @@ _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:number)")
 class PostgreSQL:
     """A PostgreSQL database by its URL, in libpq's own words (section 34.1.1.2 of its manual)."""
 
+    generation = 0
+
     def __init__(self, url: str) -> None:
         self._parameters = _parsed(url)
         self.location = _location(self._parameters)

@@ -38,6 +38,7 @@ class SQLite:
             )
         self._path = Path(name).absolute()
         self.location = f"sqlite:///{self._path}"
+        self.generation = 0
 
     def engine(self) -> Engine:
         """Opens the file for each transaction: it may have been replaced by a backup of it."""
@@ -69,6 +70,7 @@ class SQLite:
         try:
             if not self._path.exists():
                 _make(self._path)
+                self.generation += 1
             _check(self._path)
         except OSError as error:
             raise _unusable(

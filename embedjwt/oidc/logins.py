@@ -21,17 +21,17 @@ from embedjwt.sources.claims import read_time
 LIMIT = 20
 """Seconds that one login or renewal may take, however many requests it makes."""
 
-AT_ONCE = 8
+AT_ONCE = 16
 """Logins and renewals at a time in a process, half of the threads it has: who only wants a token
 must not wait for slow providers."""
 
-_NEW_AT_ONCE = 5
+_NEW_AT_ONCE = 12
 """Of these, logins: anybody can begin one, and nobody shall keep others' sessions from renewal."""
 
-_PATIENCE = 1.0
+_PATIENCE = 5.0
 """Seconds to wait for a place, for at most ``_MAX_WAITING`` at a time."""
 
-_MAX_WAITING = 2
+_MAX_WAITING = 8
 
 
 class RenewalUnfinished(UpstreamUnavailable):

@@ -8,6 +8,7 @@ import re
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -383,6 +384,19 @@ class TestEnd:
         assert store.begin_renewal(session_id, 1, LEASE)
         store.postpone_renewal(session_id, 1, 0)
         assert store.begin_renewal(session_id, 1, LEASE)
+
+
+def test_a_file_that_was_deleted_is_made_anew(tmp_path: Path) -> None:
+    """Whoever deletes it signs people out, and no more."""
+    tmp_path.chmod(0o700)
+    file = tmp_path / "state.db"
+    store = SessionStore(Database(f"sqlite:///{file}"), lambda: NOW)
+    session_id = store.create(RECORD)
+    file.unlink()
+    with suppress(KeysUnavailable):  # the first to come finds the tables gone
+        store.get(session_id)
+    assert store.get(session_id) is None
+    assert store.get(store.create(RECORD)) is not None
 
 
 class TestKeys:

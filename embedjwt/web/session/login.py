@@ -79,6 +79,8 @@ class Login:
         attempt = self._attempts.get(request)
         if in_frame(request):  # wherever it began, no login may show here
             attempt = replace(attempt, display="iframe", clicked=False)
+        if attempt.source not in self._own.redirect_uris:
+            raise RequestRefused("This provider is no longer configured.", code="source_unknown")
         if attempt.redirect_uri != self._own.redirect_uris.get(attempt.source) or (
             at != (attempt.source if len(self._own.redirect_uris) > 1 else None)
         ):
@@ -97,9 +99,7 @@ class Login:
         return response
 
     def _answered(self, request: Request, attempt: LoginAttempt, now: int) -> Response:
-        provider = self._own.logins.providers.get(attempt.source)
-        if provider is None:
-            raise RequestRefused("This provider is no longer configured.", code="source_unknown")
+        provider = self._own.logins.providers[attempt.source]
         try:
             code = authorization_code(attempt, provider.metadata(), request.args)
         except AuthorizationDenied as denied:
@@ -225,7 +225,13 @@ class Login:
         if asked.display == "page" and not back:
             raise error
         log = _log.error if error.status >= 500 else _log.info
-        log("login_failed", source=asked.source, code=error.code, hint=error.hint)
+        log(
+            "login_failed",
+            source=asked.source,
+            code=error.code,
+            detail=error.detail,
+            hint=error.hint,
+        )
         if back:
             return _see_other(_with_error(asked.return_to, error.code))
         return self._told("failed", asked, code=error.code)

@@ -459,7 +459,7 @@ class TestProviderDown:
 
     @pytest.mark.parametrize(
         ("status", "body"),
-        [(400, b"{}"), (403, b"{}"), (500, b"{}"), (200, b"[]"), (200, b"no"), (302, b"{}")],
+        [(400, b"{}"), (500, b"{}"), (200, b"[]"), (200, b"no"), (302, b"{}")],
     )
     def test_a_token_it_stumbles_over_is_nobody_elses_matter(
         self, chain, source, server, status, body
