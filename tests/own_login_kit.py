@@ -80,6 +80,7 @@ def embedding(
     source: str = "",
     more: str = "",
     backchannel: bool = False,
+    workers: int = 2,
     **setup: Any,
 ) -> Iterator[Embedding]:
     """``top`` are more keys above all tables, ``source`` of the source, ``more`` more tables,
@@ -99,7 +100,7 @@ def embedding(
         (directory / "embedjwt.toml").write_text(text)
         embedjwt("init", cwd=directory)
         embedjwt("check", cwd=directory)
-        with running_service(directory, port) as service:
+        with running_service(directory, port, "--workers", str(workers)) as service:
             yield Embedding(service, kit, directory)
 
 

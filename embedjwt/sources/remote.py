@@ -75,11 +75,17 @@ class Remote(Generic[T]):
         """
         age = self._clock() - self._loaded_at
         if self._document is None or age >= MAX_AGE:
-            # A request waits for what it cannot do without, but never for a provider that is known
-            # to fail: then the old document serves, or the request fails at once.
+            # A request waits for what it cannot do without, but not for a provider that is known to
+            # fail: then the old document serves, or the request fails at once. One request asks
+            # again, and where there is no old document it waits for the answer.
             failing = self._failure is not None
             fetch = self._refresh(self._ended_at, RETRY_AFTER if failing else 0)
-            if fetch and not failing and (self._document is None or age >= 2 * MAX_AGE):
+            if fetch is None:
+                pass
+            elif failing:
+                if self._document is None and fetch.turn.acquire(blocking=False):
+                    self._wait(fetch)
+            elif self._document is None or age >= 2 * MAX_AGE:
                 self._wait(fetch)
         document, failure = self._document, self._failure
         if document is None or self._clock() - self._loaded_at >= MAX_STALE:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from unittest.mock import DEFAULT, Mock
@@ -309,10 +310,11 @@ class TestPkcs11(CustodyContract):
         self, softhsm: SoftHsm, custody: Custody, alg: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         unfit = {**public_jwk(generate(alg).public_key(), alg), "kid": f"-{'A' * 42}"}
-        made = Mock(side_effect=[unfit, unfit, DEFAULT], wraps=public_jwk)
+        # One name in 64 begins so by itself.
+        made = Mock(side_effect=chain([unfit, unfit], repeat(DEFAULT)), wraps=public_jwk)
         monkeypatch.setattr("embedjwt.keys.custody.pkcs11.public_jwk", made)
         jwk = custody.create(alg)
-        assert made.call_count == 3
+        assert made.call_count >= 3
         assert len(list(softhsm.open().get_objects())) == 1
         assert set(softhsm.private_keys()) == {f"embedjwt {jwk['kid']}"}
         assert signs(custody, jwk)
