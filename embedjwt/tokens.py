@@ -61,13 +61,8 @@ class EmbedToken:
         return max(0, self.expires_at - now)
 
     def refresh_in(self, now: int) -> int:
-        """Seconds after which the caller should come for the next one; 0: at once.
-
-        That leaves a fifth of the life to fetch it, at least 10 s and at most 60 s, but never more
-        than half of the life: whoever asks again in time is not told to ask again at once.
-        """
-        lead = min(max(_MIN_LEAD, min(self.life // 5, _MAX_LEAD)), self.life // 2)
-        return max(0, self.expires_in(now) - lead)
+        """Seconds after which the caller should come for the next one; 0: at once."""
+        return refresh_in(self.expires_in(now), self.life)
 
     def is_fresh(self, now: int) -> bool:
         """Whether it may be handed out again: less than half of its life has passed.
@@ -80,6 +75,16 @@ class EmbedToken:
     def life(self) -> int:
         """Seconds from its issue to its end."""
         return self.expires_at - self.issued_at
+
+
+def refresh_in(left: int, life: int) -> int:
+    """Seconds after which to come for the next one; 0: at once.
+
+    That leaves a fifth of the life to fetch it, at least 10 s and at most 60 s, but never more
+    than half of the life: whoever asks again in time is not told to ask again at once.
+    """
+    lead = min(max(_MIN_LEAD, min(life // 5, _MAX_LEAD)), life // 2)
+    return max(0, left - lead)
 
 
 class TokenIssuer:

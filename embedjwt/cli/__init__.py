@@ -19,6 +19,7 @@ _COMMANDS = {
     "explain": "what Grafana will see of a person, and why",
     "verify": "what Grafana would do with a token, step by step",
     "grafana-config": "print the sections to paste into grafana.ini",
+    "gateway-config": "print the configuration of the proxy in front of Grafana",
     "token": "issue the token a person with given claims would get",
 }
 

@@ -23,4 +23,9 @@ def load() -> AsgiBridge:
         time.sleep(6)
         sys.exit(f"error  {error.diagnostics()}")
     threads = int(os.environ.get(SERVE_THREADS, "1"))
-    return AsgiBridge(app, max_body_size=app.config["MAX_CONTENT_LENGTH"], threads=threads)
+    return AsgiBridge(
+        app,
+        max_body_size=app.config["MAX_CONTENT_LENGTH"],
+        threads=threads,
+        quick=app.extensions.get("embedjwt.quick"),
+    )

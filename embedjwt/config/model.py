@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from embedjwt.config.gateway import GatewaySettings
 from embedjwt.config.mapping import AdmissionSettings, MappingSettings, combined, effective
 from embedjwt.config.presets import PRESETS
 from embedjwt.config.provider import IntrospectionSource, OidcSource
@@ -167,6 +168,7 @@ class Settings(Section):
     token: TokenSettings = TokenSettings()
     keys: KeysSettings = KeysSettings()
     session: SessionSettings = SessionSettings()
+    gateway: GatewaySettings = GatewaySettings()
     source: Annotated[
         tuple[AnySource, ...],
         AfterValidator(unique_names),
@@ -265,6 +267,13 @@ class Settings(Section):
     def asks_providers(self) -> bool:
         """Whether a request may have to wait for a provider's answer."""
         return any(isinstance(s, OidcSource | IntrospectionSource) for s in self.source)
+
+    @property
+    def behind_gateway(self) -> tuple[GrafanaTarget, ...]:
+        """The targets that the gateway serves; none where it is off."""
+        if self.gateway.proxy is None:
+            return ()
+        return tuple(target for target in self.grafana if target.mode == "gateway")
 
     @property
     def combined_mapping(self) -> MappingSettings:

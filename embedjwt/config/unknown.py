@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from embedjwt.config.model import GrafanaTarget, Settings
 from embedjwt.config.provider import OidcSource
 
-SECTIONS = ("token", "keys", "session", "mapping", "admission", "web")
+SECTIONS = ("token", "keys", "session", "gateway", "mapping", "admission", "web")
 """The tables that are there once."""
 
 _TARGET_KEYS = frozenset(GrafanaTarget.model_fields) - {"name", "ttl"}

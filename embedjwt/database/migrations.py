@@ -63,6 +63,22 @@ MIGRATIONS: tuple[Migration, ...] = (
             "CREATE TABLE embedjwt_secret (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
         ),
     ),
+    Migration(
+        version=3,
+        oldest_reader=1,  # whose programs have no gateway; what they end, a gateway learns late
+        statements=(
+            # sessions/endings.py: which sessions were ended, numbered in the order of commits
+            "CREATE TABLE embedjwt_ended ("
+            " number BIGINT PRIMARY KEY,"
+            " id_digest TEXT NOT NULL,"
+            " kept_until BIGINT NOT NULL)",
+            "CREATE INDEX embedjwt_ended_kept_until ON embedjwt_ended (kept_until)",
+            "CREATE TABLE embedjwt_ended_count ("
+            " id INTEGER PRIMARY KEY CHECK (id = 1),"
+            " value BIGINT NOT NULL)",
+            "INSERT INTO embedjwt_ended_count (id, value) VALUES (1, 0)",
+        ),
+    ),
 )
 
 _SCHEMA = table("embedjwt_schema", column("id"), column("version"), column("oldest_reader"))

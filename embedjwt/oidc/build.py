@@ -1,47 +1,38 @@
-"""From the settings to the providers, the sessions they open, and where those are kept."""
+"""From the settings to the providers and the sessions they open."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
-from embedjwt.config import ConfigError, OidcSource, Settings
-from embedjwt.config.problems import Problem
-from embedjwt.config.secrets import read_secret, read_secret_lines
-from embedjwt.database import Database
-from embedjwt.database.configured import configured_database
+from embedjwt.config import OidcSource, Settings
+from embedjwt.config.secrets import read_secret
 from embedjwt.expressions import compile_expression
 from embedjwt.oidc.logins import Logins
 from embedjwt.oidc.own_login import OwnLogin
 from embedjwt.oidc.provider import Provider
 from embedjwt.oidc.redirects import redirect_uris
 from embedjwt.rules import build_rules
-from embedjwt.sessions import SessionCookie, SessionStore
+from embedjwt.sessions import SessionCookie
+from embedjwt.sessions.build import SessionState
 from embedjwt.sources.calls import build_outbound
 from embedjwt.sources.oidc import Opener, OwnSessions
-
-_COOKIE_KEY_LENGTH = 32
-_COOKIE_SECRET = "session cookie"
 
 
 def build_own_login(
     settings: Settings,
+    state: SessionState,
     monotonic: Callable[[], float] = time.monotonic,
     clock: Callable[[], float] = time.time,
 ) -> OwnLogin:
     """embedjwt's own login, for settings that have an ``oidc`` source.
 
-    Reads secret files, opens the state store, and asks no provider for anything. ``monotonic``
-    measures the age of what providers publish, ``clock`` gives Unix seconds. Raises ``ConfigError``
-    and ``KeysUnavailable``.
+    Reads secret files, and asks no provider for anything. ``monotonic`` measures the age of what
+    providers publish, ``clock`` gives Unix seconds. Raises ``ConfigError``.
     """
     sources = {s.name: s for s in settings.source if isinstance(s, OidcSource)}
     providers = build_providers(settings, monotonic)
-    given = [key.encode() for key in given_cookie_keys(settings)]
-    store = SessionStore(_database(settings), clock, given)
-    # A key in the store is as good for the cookie: without a session's id it opens nothing.
-    keys = given or [store.secret(_COOKIE_SECRET)]
+    store, keys = state.store, state.cookie_keys
     cookie = SessionCookie(
         settings.session.cookie_name,
         keys,
@@ -114,30 +105,3 @@ def _provider(
         clock=monotonic,
         timeout=source.timeout,
     )
-
-
-def _database(settings: Settings) -> Database:
-    """The configured database, or an SQLite file beside the settings."""
-    database = configured_database(settings)
-    return database if database is not None else Database(f"sqlite:///{_absolute(settings)}")
-
-
-def _absolute(settings: Settings) -> Path:
-    return settings.session.file.absolute()
-
-
-def given_cookie_keys(settings: Settings) -> Sequence[str]:
-    """The keys of ``[session] secret_keys``, none where the store keeps one; ``ConfigError``."""
-    given = settings.session
-    keys = read_secret_lines("session.secret_keys", given.secret_keys, given.secret_keys_file)
-    if any(len(key) < _COOKIE_KEY_LENGTH for key in keys):
-        raise ConfigError(
-            [
-                Problem(
-                    "session.secret_keys",
-                    f"has a key under {_COOKIE_KEY_LENGTH} characters, which can be guessed",
-                    "make one with: openssl rand -base64 32",
-                )
-            ]
-        )
-    return keys

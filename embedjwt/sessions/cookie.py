@@ -15,8 +15,6 @@ from werkzeug.wrappers import Request, Response
 from embedjwt.errors import SessionRefused
 from embedjwt.sources.carrier import Cookie
 
-_SALT = "embedjwt session"
-
 _MAX_SKEW = 60
 """Seconds by which the clock of the process that signed the cookie may run ahead of ours."""
 
@@ -27,6 +25,7 @@ class SessionCookie:
     With ``secure`` its name begins with ``__Host-``, so that no other host, nor anyone on an
     unencrypted connection, can plant one (RFC 6265bis section 4.1.3.2). Without, for an http issuer
     on loopback, it has the bare name. ``max_age`` is in seconds, for the browser and here.
+    What is signed for one ``purpose`` is nothing to another.
     """
 
     def __init__(
@@ -38,6 +37,7 @@ class SessionCookie:
         samesite: Literal["lax", "strict", "none"],
         max_age: int,
         clock: Callable[[], float] = time.time,
+        purpose: str = "session",
     ) -> None:
         self.name = f"__Host-{name}" if secure else name
         self._carrier = Cookie(self.name)
@@ -45,7 +45,7 @@ class SessionCookie:
         self._samesite = samesite.capitalize()
         self._max_age = max_age
         self._clock = clock
-        self._signer = _Signer(keys, clock)
+        self._signer = _Signer(keys, f"embedjwt {purpose}", clock)
 
     def read(self, request: Request) -> str | None:
         """The session's id; ``None`` where the request has no such cookie.
@@ -69,13 +69,18 @@ class SessionCookie:
                 found.append(self._verified(value)[0])
         return found
 
-    def set(self, response: Response, session_id: str) -> None:
-        """Give the browser the id."""
-        self._add(response, self._signer.sign(session_id).decode("ascii"), self._max_age)
+    def set(self, response: Response, session_id: str, *, partitioned: bool = False) -> None:
+        """Give the browser the id.
 
-    def delete(self, response: Response) -> None:
+        ``partitioned``: for this host below pages of the one site that embeds it now, even where
+        third-party cookies are blocked (CHIPS); such a cookie is ``SameSite=None``.
+        """
+        value = self._signer.sign(session_id).decode("ascii")
+        self._add(response, value, self._max_age, partitioned=partitioned)
+
+    def delete(self, response: Response, *, partitioned: bool = False) -> None:
         """Take it away from the browser."""
-        self._add(response, "", 0)
+        self._add(response, "", 0, partitioned=partitioned)
 
     def _verified(self, value: str) -> tuple[str, int]:
         try:
@@ -104,7 +109,8 @@ class SessionCookie:
                 hint=f"it was signed {self._max_age} s ago or longer; signing in again replaces it",
             )
 
-    def _add(self, response: Response, value: str, max_age: int) -> None:
+    def _add(self, response: Response, value: str, max_age: int, *, partitioned: bool) -> None:
+        partitioned = partitioned and self._secure  # browsers ignore such a cookie from http
         cookie = dump_cookie(
             self.name,
             value,
@@ -112,7 +118,8 @@ class SessionCookie:
             path="/",
             secure=self._secure,
             httponly=True,
-            samesite=self._samesite,
+            samesite="None" if partitioned else self._samesite,
+            partitioned=partitioned,
             sync_expires=False,  # Max-Age does not depend on the browser's clock
         )
         response.headers.add("Set-Cookie", cookie)
@@ -121,10 +128,8 @@ class SessionCookie:
 class _Signer(TimestampSigner):
     """With a clock that can be passed."""
 
-    def __init__(self, keys: Sequence[bytes], clock: Callable[[], float]) -> None:
-        super().__init__(
-            list(keys), salt=_SALT, key_derivation="hmac", digest_method=hashlib.sha256
-        )
+    def __init__(self, keys: Sequence[bytes], salt: str, clock: Callable[[], float]) -> None:
+        super().__init__(list(keys), salt=salt, key_derivation="hmac", digest_method=hashlib.sha256)
         self._clock = clock
 
     def get_timestamp(self) -> int:

@@ -24,6 +24,11 @@ class SessionRecord:
     All times are in Unix seconds. ``expires_at``: as far as the upstream vouched. ``ends_at``: the
     absolute end, which renewals never pass. ``sid`` is the upstream's own name of its session
     (OpenID Connect Back-Channel Logout 1.0 section 2.1), "" where it gives none.
+
+    The last four are the gateway's: ``grafana`` is the origin of the Grafana that the session is
+    for, "" for a login's; ``host_app`` the origin of the page that opened it; ``opened_by`` the id
+    of the login's session that it stands on and falls with, which then has the documents; and
+    ``redeem_until`` makes it a ticket, good until then for one such session.
     """
 
     source: str
@@ -35,10 +40,16 @@ class SessionRecord:
     expires_at: int
     ends_at: int
     refresh_token: str | None = field(repr=False)
+    grafana: str = ""
+    host_app: str = ""
+    opened_by: str | None = field(default=None, repr=False)
+    redeem_until: int | None = None
 
     @property
     def usable_until(self) -> int:
         """From then on it is over: a refresh token can still renew it until ``ends_at``."""
+        if self.redeem_until is not None:
+            return self.redeem_until
         if self.refresh_token is not None:
             return self.ends_at
         return min(self.expires_at, self.ends_at)

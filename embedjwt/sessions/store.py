@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     TableClause,
     and_,
@@ -25,6 +26,7 @@ from sqlalchemy import (
 
 from embedjwt.database import Database
 from embedjwt.errors import KeysUnavailable
+from embedjwt.sessions.endings import ENDED, note_ended
 from embedjwt.sessions.record import RecordUnreadable, SessionRecord, dump, load
 from embedjwt.sessions.sealing import digest, row_key, seal, unseal
 
@@ -192,7 +194,7 @@ class SessionStore:
         if version is not None:
             matches.append(_SESSION.c.version == version)
         with self._changing(_lock(key)) as connection:
-            return connection.execute(delete(_SESSION).where(*matches)).rowcount == 1
+            return self._forgotten(connection, and_(*matches)) == 1
 
     def end_upstream(
         self,
@@ -230,7 +232,19 @@ class SessionStore:
                 name = digest("ended", kind, source, value)
                 connection.execute(_NOTE, {"value_digest": name, "kept_until": kept_until})
             self._remove_expired(connection)
-            return connection.execute(delete(_SESSION).where(match)).rowcount
+            return self._forgotten(connection, match)
+
+    def redeem(self, ticket: str) -> SessionRecord | None:
+        """What a ticket is good for, the first time only, of all processes; ``None`` after that.
+
+        A ticket is the id of a record with ``redeem_until``; of any other nothing is said or done.
+        """
+        stored = self.get(ticket)
+        if stored is None or stored.record.redeem_until is None:
+            return None
+        with self._changing(_lock(stored.key)) as connection:
+            gone = delete(_SESSION).where(_SESSION.c.id_digest == stored.key)
+            return stored.record if connection.execute(gone).rowcount == 1 else None
 
     def use_once(self, purpose: str, value: str, expires_at: int) -> bool:
         """``True`` the first time only, of all processes; remembered until ``expires_at`` at least.
@@ -260,6 +274,13 @@ class SessionStore:
                     value = secrets.token_hex(_SECRET_BYTES)
                     connection.execute(insert(_SECRET).values(name=name, value=value))
         return self._parsed_secret(name, value)
+
+    def _forgotten(self, connection: Connection, match: ColumnElement[bool]) -> int:
+        """End what matches, and write down what that was; returns how many."""
+        ended = delete(_SESSION).where(match).returning(_SESSION.c.id_digest)
+        keys = connection.execute(ended).scalars().all()
+        note_ended(connection, keys, int(self._clock()))
+        return len(keys)
 
     def _used(self, connection: Connection, purpose: str, value: str, expires_at: int) -> bool:
         """Whether this is the first time."""
@@ -309,6 +330,7 @@ class SessionStore:
 
     def _remove_expired(self, connection: Connection) -> int:
         before = int(self._clock()) - _KEPT_LONGER
+        _remove(connection, ENDED, "number", before)
         sessions = _remove(connection, _SESSION, "id_digest", before)
         return sessions + _remove(connection, _USED, "value_digest", before)
 

@@ -27,14 +27,19 @@ def build_sources(
     ``ConfigError`` names everything that cannot be used, ``KeysUnavailable`` a state store that
     cannot.
     """
-    own_login = None
-    if any(isinstance(source, OidcSource) for source in settings.source):
-        # Imported here, for most installations have none, and it needs a database.
+    own_login = state = None
+    signs_in = any(isinstance(source, OidcSource) for source in settings.source)
+    # Imported here, for many installations have neither, and both need a database.
+    if signs_in or settings.behind_gateway:
+        from embedjwt.sessions.build import build_session_state  # noqa: PLC0415
+
+        state = build_session_state(settings, clock)
+    if signs_in and state is not None:
         from embedjwt.oidc.build import build_own_login  # noqa: PLC0415
 
-        own_login = build_own_login(settings, monotonic, clock)
+        own_login = build_own_login(settings, state, monotonic, clock)
     own = None if own_login is None else own_login.sessions
-    return SourceChain(configured_sources(settings, monotonic, own), own_login)
+    return SourceChain(configured_sources(settings, monotonic, own), own_login, state)
 
 
 def check_sources(settings: Settings) -> None:
@@ -44,7 +49,8 @@ def check_sources(settings: Settings) -> None:
     """
     configured_sources(settings, time.monotonic, None)
     if any(isinstance(source, OidcSource) for source in settings.source):
-        from embedjwt.oidc.build import build_providers, given_cookie_keys  # noqa: PLC0415
+        from embedjwt.oidc.build import build_providers  # noqa: PLC0415
+        from embedjwt.sessions.build import given_cookie_keys  # noqa: PLC0415
 
         build_providers(settings)
         given_cookie_keys(settings)

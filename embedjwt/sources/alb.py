@@ -19,7 +19,7 @@ from werkzeug.wrappers import Request
 from embedjwt.errors import SessionRefused
 from embedjwt.identity import Documents, UpstreamSession, VerifiedClaims
 from embedjwt.sources.alb_keys import AlbKeys
-from embedjwt.sources.carrier import Carrier
+from embedjwt.sources.carrier import Carrier, Places
 from embedjwt.sources.claims import ClaimsPolicy, claim_invalid, issuer_unknown, read_time
 from embedjwt.sources.compact import UnverifiedToken, malformed, parse_compact
 from embedjwt.strict_json import strict_loads
@@ -108,6 +108,11 @@ class AlbTokens:
     def name(self) -> str:
         """The names of all of them."""
         return "+".join(verifier.name for verifier in self._verifiers.values())
+
+    @property
+    def places(self) -> Places:
+        """Where its carrier looks."""
+        return self._carrier.places
 
     def session(self, request: Request, now: int) -> UpstreamSession | None:
         """The session of the token in the header; ``None`` where there is none."""

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Request
 from embedjwt.errors import SessionRefused
 from embedjwt.identity import Documents, UpstreamSession, VerifiedClaims
 from embedjwt.sources.ambiguity import is_ambiguous
+from embedjwt.sources.carrier import Places
 from embedjwt.sources.claims import MAX_TIME
 from embedjwt.sources.peers import TrustedPeers
 from embedjwt.strict_json import JSONRefused, strict_loads
@@ -71,6 +72,11 @@ class AppServicePrincipal:
         self.name = name
         self._subject_prefix = subject_prefix
         self._trusted = trusted
+
+    @property
+    def places(self) -> Places:
+        """The headers, believed because a trusted peer sent them."""
+        return Places(headers=frozenset({HEADER, ID_HEADER, NAME_HEADER}), by_peer=True)
 
     def session(self, request: Request, now: int) -> UpstreamSession | None:  # noqa: ARG002
         """The session the principal tells of; ``None`` where the header is missing or empty."""

@@ -14,8 +14,24 @@ from embedjwt.sources.ambiguity import is_ambiguous
 _HIDDEN_BEARER = re.compile(r",\s*bearer\s", re.IGNORECASE)
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where in a request somebody looks: names of headers and of cookies.
+
+    ``by_peer``: what is there is believed because of who sent it, and not for a signature.
+    """
+
+    headers: frozenset[str] = frozenset()
+    cookies: frozenset[str] = frozenset()
+    by_peer: bool = False
+
+
 class Carrier(Protocol):
     """A place in a request. Equal carriers name the same place."""
+
+    @property
+    def places(self) -> Places:
+        """Where that is."""
 
     @property
     def ambient(self) -> bool:
@@ -30,6 +46,11 @@ class BearerHeader:
     """``Authorization: Bearer`` (RFC 6750 section 2.1); other schemes are not for us."""
 
     ambient: bool = False
+
+    @property
+    def places(self) -> Places:
+        """The one header."""
+        return Places(headers=frozenset({"Authorization"}))
 
     def read(self, request: Request) -> str | None:
         """What follows ``Bearer``, which may be empty."""
@@ -51,6 +72,11 @@ class NamedHeader:
     name: str
     ambient: bool = False
 
+    @property
+    def places(self) -> Places:
+        """The one header."""
+        return Places(headers=frozenset({self.name}))
+
     def read(self, request: Request) -> str | None:
         """The token; ``None`` where the header is missing or empty."""
         refuse_ambiguous(request, self.name)
@@ -66,6 +92,11 @@ class Cookie:
 
     name: str
     ambient: bool = True
+
+    @property
+    def places(self) -> Places:
+        """The one cookie."""
+        return Places(cookies=frozenset({self.name}))
 
     def read(self, request: Request) -> str | None:
         """The value; ``None`` where it is missing or empty (deleted).

@@ -17,7 +17,7 @@ from werkzeug.wrappers import Request
 from embedjwt.errors import SessionRefused
 from embedjwt.expressions import Expression, ExpressionError
 from embedjwt.identity import Documents, UpstreamSession, VerifiedClaims
-from embedjwt.sources.carrier import Cookie
+from embedjwt.sources.carrier import Cookie, Places
 from embedjwt.sources.claims import read_time
 from embedjwt.strict_json import JSONRefused, strict_loads
 
@@ -79,6 +79,11 @@ class SignedCookie:
                 "digest_method": getattr(hashlib, scheme.digest_method),
             },
         )
+
+    @property
+    def places(self) -> Places:
+        """The cookie."""
+        return self._cookie.places
 
     def session(self, request: Request, now: int) -> UpstreamSession | None:
         """The session in the cookie; ``None`` without the cookie, or where nobody is signed in."""

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Request
 
 from embedjwt.errors import SessionRefused
 from embedjwt.identity import Documents, UpstreamSession, VerifiedClaims
-from embedjwt.sources.carrier import Carrier
+from embedjwt.sources.carrier import Carrier, Places
 from embedjwt.sources.claims import (
     ClaimsPolicy,
     audience_mismatch,
@@ -124,6 +124,11 @@ class OpaqueTokens:
         self._endpoint = endpoint
         self._answers = answers
         self._cache_ttl = cache_ttl
+
+    @property
+    def places(self) -> Places:
+        """Where its carrier looks."""
+        return self._carrier.places
 
     def session(self, request: Request, now: int) -> UpstreamSession | None:
         """The session of the token that the carrier holds; ``None`` where it holds none."""

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Request
 
 from embedjwt.errors import SessionRefused
 from embedjwt.identity import Documents, UpstreamSession, VerifiedClaims
-from embedjwt.sources.carrier import Carrier
+from embedjwt.sources.carrier import Carrier, Places
 from embedjwt.sources.claims import ClaimsPolicy, issuer_unknown, read_time
 from embedjwt.sources.compact import UnverifiedToken, parse_compact
 from embedjwt.sources.jwks import KeySource
@@ -126,6 +126,11 @@ class JwtTokens:
     def name(self) -> str:
         """The names of all of them."""
         return "+".join(verifier.name for verifier in self._verifiers.values())
+
+    @property
+    def places(self) -> Places:
+        """Where its carrier looks."""
+        return self._carrier.places
 
     def session(self, request: Request, now: int) -> UpstreamSession | None:
         """The session of the token that the carrier holds; ``None`` where it holds none for us."""

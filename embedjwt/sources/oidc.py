@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -14,6 +13,8 @@ from werkzeug.wrappers import Request
 from embedjwt.errors import SessionRefused, UpstreamUnavailable
 from embedjwt.identity import UpstreamSession
 from embedjwt.sessions import SessionCookie, SessionRecord, SessionStore, StoredSession
+from embedjwt.sessions.known import KnownSessions, upstream_session
+from embedjwt.sources.carrier import Places
 
 RENEW_BEFORE = 60
 """Seconds before its end from which a session is renewed, if it can be."""
@@ -82,9 +83,14 @@ class OwnSessions:
         self._store = store
         self._renew = renew
         self._openers = openers
-        self._known = _Known()
+        self._known = KnownSessions()
         self._waiting = threading.BoundedSemaphore(_MAX_WAITING)
         self._failed_at: dict[str, int] = {}  # by session, its last renewal without an answer
+
+    @property
+    def places(self) -> Places:
+        """The cookie."""
+        return Places(cookies=frozenset({self._cookie.name}))
 
     def session(self, request: Request, now: int) -> UpstreamSession | None:
         """The session of the cookie; ``None`` where there is no cookie, or the session is over.
@@ -93,17 +99,22 @@ class OwnSessions:
         where it would have to be renewed and the provider does not answer.
         """
         own = self.current(request, now)
-        if own is None:
-            return None
-        stored = own.stored
-        opener = self._openers[stored.record.source]
-        return self._known.session(stored, own.expires_at, opener.subject_prefix)
+        return None if own is None else self.upstream(own)
+
+    def upstream(self, own: OwnSession) -> UpstreamSession:
+        """What a session of ours says of its person."""
+        opener = self._openers[own.stored.record.source]
+        return self._known.session(own.stored, own.expires_at, opener.subject_prefix)
 
     def current(self, request: Request, now: int) -> OwnSession | None:
         """The live session of a request, renewed if it is time; otherwise as :meth:`session`."""
         session_id = self._cookie.read(request)
-        stored = None if session_id is None else self._store.get(session_id)
-        if session_id is None or stored is None or not self._is_ours(stored.record):
+        return None if session_id is None else self.live(session_id, now)
+
+    def live(self, session_id: str, now: int) -> OwnSession | None:
+        """The same by its id."""
+        stored = self._store.get(session_id)
+        if stored is None or not self._is_ours(stored.record):
             return None
         own = OwnSession(session_id, stored)
         left = own.expires_at - now
@@ -114,7 +125,7 @@ class OwnSessions:
     def opened_by(self, record: SessionRecord) -> UpstreamSession:
         """What a login comes to, before it is kept."""
         prefix = self._openers[record.source].subject_prefix
-        return _upstream_session(record, record.expires_at, prefix, "")
+        return upstream_session(record, record.expires_at, prefix, "")
 
     def _is_ours(self, record: SessionRecord) -> bool:
         """Whether a provider that is still configured, and the same, has opened it."""
@@ -188,36 +199,3 @@ def _not_renewed(source: str, why: str) -> UpstreamUnavailable:
 
 def _renewable(record: SessionRecord, now: int) -> bool:
     return record.refresh_token is not None and record.ends_at - now > RENEW_BEFORE
-
-
-class _Known:
-    """One object for one version of a session, so that its mapping is remembered."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._sessions: OrderedDict[tuple[str, int], UpstreamSession] = OrderedDict()
-
-    def session(self, stored: StoredSession, expires_at: int, prefix: str) -> UpstreamSession:
-        name = (stored.key, stored.version)
-        with self._lock:
-            session = self._sessions.get(name)
-            if session is None:
-                session = _upstream_session(stored.record, expires_at, prefix, stored.key)
-                self._sessions[name] = session
-            self._sessions.move_to_end(name)
-            if len(self._sessions) > _MAX_REMEMBERED:
-                self._sessions.popitem(last=False)
-            return session
-
-
-def _upstream_session(
-    record: SessionRecord, expires_at: int, prefix: str, key: str
-) -> UpstreamSession:
-    return UpstreamSession(
-        source=record.source,
-        documents=record.documents,
-        expires_at=expires_at,
-        ambient=True,
-        subject_prefix=prefix,
-        id=key,
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from functools import lru_cache
 
 from werkzeug.wrappers import Request
 
@@ -18,17 +19,19 @@ class TrustedPeers:
 
     def __init__(self, networks: Sequence[str]) -> None:
         self._networks = [ipaddress.ip_network(network) for network in networks]
+        self.include = lru_cache(maxsize=256)(self._include)
+        """Whether an address is among them."""
 
     def require(self, request: Request) -> None:
         """Raises ``SessionRefused`` where the peer is somebody else."""
-        if not self._has(request.environ.get("REMOTE_ADDR", "")):
+        if not self.include(request.environ.get("REMOTE_ADDR", "")):
             raise SessionRefused(
                 "Identity headers are not accepted from this address.",
                 code="peer_not_trusted",
                 hint="the connection's peer is not in [web] trusted_proxies",
             )
 
-    def _has(self, peer: str) -> bool:
+    def _include(self, peer: str) -> bool:
         try:
             address = ipaddress.ip_address(peer)
         except ValueError:

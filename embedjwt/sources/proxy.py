@@ -12,6 +12,7 @@ from werkzeug.wrappers import Request
 from embedjwt.errors import SessionRefused
 from embedjwt.identity import Documents, UpstreamSession, VerifiedClaims
 from embedjwt.sources.ambiguity import is_ambiguous
+from embedjwt.sources.carrier import Places
 from embedjwt.sources.peers import TrustedPeers
 
 MAX_VALUE_LENGTH = 1024
@@ -93,6 +94,11 @@ class ProxyHeaders:
         self._subject_prefix = subject_prefix
         self._headers = headers
         self._trusted = trusted
+
+    @property
+    def places(self) -> Places:
+        """The headers, believed because a trusted peer sent them."""
+        return Places(headers=frozenset(self._headers.names()), by_peer=True)
 
     def session(self, request: Request, now: int) -> UpstreamSession | None:  # noqa: ARG002
         """The session the headers tell of; ``None`` where all of them are missing or empty."""

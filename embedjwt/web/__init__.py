@@ -17,6 +17,8 @@ from embedjwt.web.tokens import PATH, EmbedTokens
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from embedjwt.web.gateway import GatewayPaths
+
 
 def build_app(service: Service, sources: SourceChain) -> Flask:
     """The application that serves one configuration: the token endpoint, and Flask for the rest."""
@@ -28,25 +30,41 @@ def build_app(service: Service, sources: SourceChain) -> Flask:
     jwks.install(app, service)
     health.install(app, service)
     metrics.install(app, service)
-    shared_paths = {PATH}
+    origins = OriginGuard(service.settings)
+    shared_paths, login = {PATH}, None
     if sources.own_login is not None:
         # Imported here, for most installations have no login of their own.
         from embedjwt.web import session  # noqa: PLC0415
 
         session.install(app, service, sources.own_login)
         shared_paths |= session.SHARED_PATHS
+        login = session.LOGIN
+    paths = None
+    if service.settings.behind_gateway and sources.state is not None:
+        from embedjwt.web import gateway  # noqa: PLC0415
 
-    origins = OriginGuard(service.settings)
-    ahead = _ahead(EmbedTokens(service, sources, origins), app.wsgi_app)
-    app.wsgi_app = SafeAnswers(ahead, origins, shared_paths=frozenset(shared_paths))  # type: ignore[method-assign]
+        paths = gateway.install(
+            app, service, sources, state=sources.state, guard=origins, login=login
+        )
+        shared_paths |= gateway.SHARED_PATHS
+    ahead = _ahead(EmbedTokens(service, sources, origins), paths, app.wsgi_app)
+    safe = SafeAnswers(ahead, origins, shared_paths=frozenset(shared_paths))
+    if paths is not None:
+        app.extensions["embedjwt.quick"] = paths.quickly()
+    app.wsgi_app = safe if paths is None else paths.quickly(safe)  # type: ignore[method-assign]
     return app
 
 
-def _ahead(tokens: WSGIApplication, others: WSGIApplication) -> WSGIApplication:
-    """``tokens`` on its path, ``others`` on every other."""
+def _ahead(
+    tokens: WSGIApplication, gateway: GatewayPaths | None, others: WSGIApplication
+) -> WSGIApplication:
+    """``tokens`` on its path, the proxy's paths of the gateway, ``others`` on every other."""
 
     def dispatch(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        app = tokens if environ.get("PATH_INFO") == PATH else others
-        return app(environ, start_response)
+        path = environ.get("PATH_INFO", "")
+        app = tokens if path == PATH else None
+        if app is None and gateway is not None:
+            app = gateway.for_path(path)
+        return (app or others)(environ, start_response)
 
     return dispatch

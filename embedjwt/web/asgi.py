@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import structlog
 
@@ -42,6 +43,7 @@ _SAFE = [
 ]
 _log = structlog.get_logger("embedjwt.web")
 
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 _NOT_HTTP = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
 
 
@@ -50,11 +52,20 @@ class AsgiBridge:
 
     Bodies are read before the application runs, so that a slow client keeps nobody else waiting:
     within ``BODY_TIMEOUT`` seconds, and at most one byte more than ``max_body_size``, by which the
-    application sees that there was too much.
+    application sees that there was too much. ``quick`` is asked before that, and waits for nothing;
+    what it leaves open (no ``start_response``) is the application's.
     """
 
-    def __init__(self, app: WSGIApplication, *, max_body_size: int, threads: int) -> None:
+    def __init__(
+        self,
+        app: WSGIApplication,
+        *,
+        max_body_size: int,
+        threads: int,
+        quick: WSGIApplication | None = None,
+    ) -> None:
         self._app = app
+        self._quick = quick
         self._max_body_size = max_body_size
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
@@ -69,9 +80,14 @@ class AsgiBridge:
 
     async def _answer(self, scope: Scope, receive: Receive) -> _Answer:
         environ = make_environ(scope)
+        if self._quick is not None:
+            answer = _Answer(0)
+            self._quick(environ, answer.start)
+            if answer.status:
+                return answer
         announced = environ.get("CONTENT_LENGTH", "")
         too_large = announced.isdecimal() and int(announced) > self._max_body_size
-        if announced != "0" and not too_large:
+        if announced != "0" and not too_large and _may_have_body(environ):
             try:
                 async with asyncio.timeout(BODY_TIMEOUT):
                     body = await self._body(receive)
@@ -136,6 +152,15 @@ class _Answer:
         self.body += data
 
 
+def _may_have_body(environ: WSGIEnvironment) -> bool:
+    """Without either field there is none (RFC 9112 section 6.3); HTTP/2 needs no field for one."""
+    return (
+        environ["REQUEST_METHOD"] not in _WITHOUT_BODY
+        or "CONTENT_LENGTH" in environ
+        or "HTTP_TRANSFER_ENCODING" in environ
+    )
+
+
 def make_environ(scope: Scope) -> WSGIEnvironment:
     """The WSGI environment (PEP 3333) of an ASGI request, as yet without a body."""
     server = scope.get("server") or ("", 0)
@@ -145,6 +170,7 @@ def make_environ(scope: Scope) -> WSGIEnvironment:
         "SCRIPT_NAME": "",
         "PATH_INFO": scope["path"].encode("utf-8").decode("latin-1"),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "REQUEST_URI": _as_it_came(scope),
         "SERVER_NAME": server[0] or "localhost",
         "SERVER_PORT": str(server[1] or 0),
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
@@ -160,6 +186,13 @@ def make_environ(scope: Scope) -> WSGIEnvironment:
     }
     _add_headers(environ, scope["headers"])
     return environ
+
+
+def _as_it_came(scope: Scope) -> str:
+    """The path and query, not decoded; other servers have it under the same name."""
+    query: bytes = scope["query_string"]
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    return (raw + b"?" + query if query else raw).decode("latin-1")
 
 
 def _add_headers(environ: WSGIEnvironment, headers: Iterable[tuple[bytes, bytes]]) -> None:

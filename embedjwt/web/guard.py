@@ -81,7 +81,6 @@ class OriginGuard:
         origin = environ.get("HTTP_ORIGIN")
         if origin not in self._allowed:
             return [("Vary", "Origin")]
-        on_tokens = not environ.get("PATH_INFO", "").startswith("/session/")
         allowed = [
             ("Vary", "Origin"),
             ("Access-Control-Allow-Origin", origin),
@@ -89,11 +88,17 @@ class OriginGuard:
         ]
         if environ["REQUEST_METHOD"] == "OPTIONS":
             allowed += [
-                ("Access-Control-Allow-Methods", "POST" if on_tokens else "GET, POST"),
+                ("Access-Control-Allow-Methods", _methods(environ.get("PATH_INFO", ""))),
                 ("Access-Control-Allow-Headers", self._request_headers),
                 ("Access-Control-Max-Age", "600"),
             ]
         return allowed
+
+
+def _methods(path: str) -> str:
+    if path.startswith("/session/"):
+        return "GET, POST"
+    return "POST, DELETE" if path.startswith("/gateway/") else "POST"
 
 
 def require_json(request: Request) -> None:

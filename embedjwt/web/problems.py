@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from collections.abc import Mapping
 from http import HTTPStatus
 
 import flask
@@ -29,10 +30,13 @@ def install(app: flask.Flask) -> None:
         return answer_error(error, flask.request)
 
 
-def answer_error(error: Exception, request: Request) -> Response:
-    """The answer to a request that ended in an error, which is logged with its trace id."""
+def answer_error(error: Exception, request: Request, **about: str) -> Response:
+    """The answer to a request that ended in an error, which is logged with its trace id.
+
+    ``about`` is logged as well: which request this one asks about.
+    """
     if isinstance(error, EmbedJWTError):
-        return _refusal(error, request)
+        return _refusal(error, request, about)
     if isinstance(error, HTTPException):
         return _http_error(error, request)
     _log.error(
@@ -76,7 +80,7 @@ def problem(request: Request, status: int, code: str, detail: str) -> Response:
     return answer
 
 
-def _refusal(error: EmbedJWTError, request: Request) -> Response:
+def _refusal(error: EmbedJWTError, request: Request, about: Mapping[str, str]) -> Response:
     log = _log.error if error.status >= 500 else _log.info
     log(
         "refused",
@@ -85,6 +89,7 @@ def _refusal(error: EmbedJWTError, request: Request) -> Response:
         hint=error.hint,
         path=request.path,
         trace_id=trace_id(request),
+        **about,
     )
     # What is wrong with a store names hosts, users and paths, which are for the log alone.
     detail = _STORE_FAILED if isinstance(error, KeysUnavailable) else error.detail

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from werkzeug.exceptions import LengthRequired, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.wrappers import Request
 
 from embedjwt.config import GrafanaTarget
@@ -15,9 +15,9 @@ from embedjwt.errors import RequestRefused
 from embedjwt.grafana.urls import PanelRequest, panel_url
 from embedjwt.service import Service
 from embedjwt.sources import SourceChain
-from embedjwt.strict_json import strict_loads
 from embedjwt.tokens import EmbedToken
-from embedjwt.web.guard import OriginGuard, require_json
+from embedjwt.web.body import json_object, optional_text
+from embedjwt.web.guard import OriginGuard
 from embedjwt.web.problems import answer_error
 
 if TYPE_CHECKING:
@@ -72,54 +72,28 @@ class EmbedTokens:
         return _answer(token, target, panel, now)
 
     def _parse(self, request: Request) -> tuple[GrafanaTarget, PanelRequest | None]:
-        body = _json_object(request, self._service.settings.web.max_body_size)
-        unknown = sorted(body.keys() - {"grafana", "panel"})
-        if unknown:
-            raise RequestRefused(
-                f"unknown field {unknown[0][:40]!r}; the body may hold 'grafana' and 'panel'"
-            )
-        name, panel = body.get("grafana"), body.get("panel")
-        if name is not None and not isinstance(name, str):
-            raise RequestRefused("'grafana' must be the name of a configured Grafana, as a string")
-        if panel is not None and not isinstance(panel, dict):
-            raise RequestRefused('\'panel\' must be an object such as {"dashboard": …, "panel": …}')
-        target = self._service.target(name)
-        return target, None if panel is None else PanelRequest.parse(panel)
+        limit = self._service.settings.web.max_body_size
+        body = json_object(request, limit, ("grafana", "panel"))
+        name = optional_text(body, "grafana", "the name of a configured Grafana")
+        return self._service.target(name), panel_of(body)
 
 
-def _json_object(request: Request, limit: int) -> dict[str, Any]:
-    data = _read(request, limit)
-    if not data:
-        return {}
-    require_json(request)
-    try:
-        body = strict_loads(data)
-    except ValueError as error:
-        raise RequestRefused("the body is not valid JSON") from error
-    if not isinstance(body, dict):
-        raise RequestRefused("the body must be a JSON object")
-    return body
+def panel_of(body: dict[str, Any]) -> PanelRequest | None:
+    """The panel that a body names; ``RequestRefused`` says what is wrong with it."""
+    panel = body.get("panel")
+    if panel is not None and not isinstance(panel, dict):
+        raise RequestRefused('\'panel\' must be an object such as {"dashboard": …, "panel": …}')
+    return None if panel is None else PanelRequest.parse(panel)
 
 
-def _read(request: Request, limit: int) -> bytes:
-    """The body. Raises 413 where it is over ``limit``, 411 where it comes in no readable way."""
-    environ = request.environ
-    chunked, length = "HTTP_TRANSFER_ENCODING" in environ, request.content_length
-    if length is not None and length > limit:
-        raise RequestEntityTooLarge
-    if chunked or length is None:
-        ends = environ.get("wsgi.input_terminated")
-        data: bytes = environ["wsgi.input"].read(limit + 1) if ends else b""
-        if chunked and not data:
-            # It may have broken off, or this server cannot read it: not the same as no body.
-            raise LengthRequired("send the body with a Content-Length")
-        if len(data) > limit:
-            raise RequestEntityTooLarge
-        return data
-    data = environ["wsgi.input"].read(length)
-    if len(data) < length:
-        raise RequestRefused("the body is shorter than its Content-Length")
-    return data
+def grafana_of(target: GrafanaTarget) -> dict[str, str]:
+    """What answers say of a Grafana."""
+    return {
+        "name": target.name,
+        "url": target.url,
+        "header_name": target.header_name,
+        "mode": target.mode,
+    }
 
 
 def _answer(token: EmbedToken, target: GrafanaTarget, panel: PanelRequest | None, now: int) -> str:
@@ -130,12 +104,7 @@ def _answer(token: EmbedToken, target: GrafanaTarget, panel: PanelRequest | None
         "expires_at": token.expires_at,
         "server_time": now,
         "refresh_in": token.refresh_in(now),
-        "grafana": {
-            "name": target.name,
-            "url": target.url,
-            "header_name": target.header_name,
-            "mode": target.mode,
-        },
+        "grafana": grafana_of(target),
     }
     if panel is not None:
         in_url = token.token if target.mode == "url" else None

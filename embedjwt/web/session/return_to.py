@@ -28,7 +28,11 @@ _DOTS = frozenset({".", ".."})
 
 
 def safe_return_to(
-    value: str | None, *, issuer: str, allowed_origins: Collection[str]
+    value: str | None,
+    *,
+    issuer: str,
+    allowed_origins: Collection[str],
+    max_length: int = MAX_LENGTH,
 ) -> str | None:
     """The address, fit for a ``Location``; ``None`` where a browser must not be sent there.
 
@@ -36,7 +40,7 @@ def safe_return_to(
     or in ``allowed_origins``; a query and a fragment may follow. Whatever is not plain is refused.
     """
     value = _RAW_IN_QUERY.sub(_encoded, value or "", count=1)
-    if not value or len(value) > MAX_LENGTH or not _PLAIN.fullmatch(value):
+    if not value or len(value) > max_length or not _PLAIN.fullmatch(value):
         return None
     if value.startswith("/"):
         return value if _is_plain_path(value) else None

@@ -1,0 +1,112 @@
+"""Which sessions were ended, told to every process that remembers some of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+
+from sqlalchemy import Connection, column, insert, select, table, text
+
+from embedjwt.database import Database
+
+KEPT = 60
+"""Seconds for which an ending can be read at least; who comes too late forgets everything."""
+
+LOOK_EVERY = 0.5
+"""Seconds."""
+
+MAX_AGE = 1.0
+"""Seconds for which what was last read holds: so long a session that was ended may live on."""
+
+ENDED = table("embedjwt_ended", *map(column, ("number", "id_digest", "kept_until")))
+_COUNT = table("embedjwt_ended_count", column("value"))
+_ADD = text("UPDATE embedjwt_ended_count SET value = value + :added RETURNING value")
+
+
+def note_ended(connection: Connection, keys: Sequence[str], now: int) -> None:
+    """Write down that these sessions (``StoredSession.key``) end with the transaction.
+
+    Whoever writes holds the row of the count until its commit, so the numbers become visible in
+    their order, and nobody who has read one finds a lower one later.
+    """
+    if not keys:
+        return
+    last = int(connection.execute(_ADD, {"added": len(keys)}).scalar_one())
+    numbers = range(last - len(keys) + 1, last + 1)
+    rows = [
+        {"number": number, "id_digest": key, "kept_until": now + KEPT}
+        for number, key in zip(numbers, keys, strict=True)
+    ]
+    connection.execute(insert(ENDED), rows)
+
+
+class Endings:
+    """Follows them, at most twice a second and only while somebody asks.
+
+    ``forget`` is called with the keys of sessions that were ended, or with ``None`` where that
+    cannot be told. ``monotonic`` counts seconds and never goes back.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        forget: Callable[[Collection[str] | None], None],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._forget = forget
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._looked_at = float("-inf")
+        self._generation = -1
+        self._last = -1
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Another one after each ending that was read, before ``forget`` is called."""
+        return self._generation, self._last
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to :meth:`look`."""
+        return self._monotonic() - self._looked_at >= LOOK_EVERY
+
+    @property
+    def current(self) -> bool:
+        """Whether what is remembered may be believed without looking."""
+        return self._monotonic() - self._looked_at < MAX_AGE
+
+    def look(self) -> None:
+        """Read what is new, if it is time. Where another thread is at it, wait only if needed.
+
+        Raises the errors of :class:`Database`; then nothing is :attr:`current` for long.
+        """
+        if not self.due or not self._lock.acquire(blocking=not self.current):
+            return
+        try:
+            if self.due:
+                self._read()
+        finally:
+            self._lock.release()
+
+    def _read(self) -> None:
+        began = self._monotonic()  # what is committed later, a later look will find
+        with self._database.reading() as connection:
+            generation = self._database.generation
+            last = int(connection.scalar(select(_COUNT.c.value)) or 0)
+            known = generation == self._generation and self._last >= 0
+            new = _since(connection, self._last, last) if known else None
+        self._generation, self._last = generation, last
+        if new is None or new:
+            self._forget(new)
+        self._looked_at = began
+
+
+def _since(connection: Connection, before: int, last: int) -> Collection[str] | None:
+    """The keys after a number up to another; ``None`` where not all of them are there any more."""
+    if last == before:
+        return frozenset()
+    wanted = select(ENDED.c.id_digest).where(ENDED.c.number > before, ENDED.c.number <= last)
+    keys = connection.execute(wanted).scalars().all()
+    return frozenset(keys) if len(keys) == last - before else None
