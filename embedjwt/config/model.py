@@ -5,6 +5,7 @@ Keys that Grafana also has carry Grafana's name and meaning.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -126,6 +127,16 @@ def enabled(sources: tuple[AnySource, ...]) -> tuple[AnySource, ...]:
     return kept
 
 
+def _check_names(
+    place: str, key: str, names: Sequence[str], known: Sequence[str], kind: str
+) -> None:
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(
+            f"{place}: {key} names {unknown[0]!r}, which is no {kind}: the rule would never apply"
+        )
+
+
 class WebSettings(Section):
     """``[web]``: which pages may ask for tokens, and which proxies are believed.
 
@@ -218,6 +229,22 @@ class Settings(Section):
                 "a Grafana has it once for everybody. Remove it from the sources and write it in "
                 "[mapping]: true leaves all roles to Grafana; false gives all people the roles of "
                 "their expressions, so look at role_attribute_path of those sources first"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _gateway_is_whole(self) -> Settings:
+        names = [target.name for target in self.behind_gateway]
+        rules = self.gateway.rule if self.gateway.proxy is not None else ()
+        for number, rule in enumerate(rules):
+            place = f"gateway.rule.{number}"
+            _check_names(place, "grafana", rule.grafana, names, '[[grafana]] with mode = "gateway"')
+            known = self.web.allowed_origins
+            _check_names(place, "origins", rule.origins, known, "entry of [web] allowed_origins")
+        if len({target.url.partition(":")[0] for target in self.behind_gateway}) > 1:
+            raise ValueError(
+                'the urls of [[grafana]] tables with mode = "gateway" must be all https or all '
+                "http: one cookie has to be as safe as the other"
             )
         return self
 

@@ -72,6 +72,34 @@ issuer = "http://localhost:8080"
 # file = "state.db"
 
 
+[gateway]
+# A reverse proxy in front of Grafana that asks embedjwt for a fresh header on every request: no
+# token in any URL, and panels that do not expire. "nginx", "caddy", "traefik", "haproxy" or
+# "envoy": 'embedjwt gateway-config' prints its configuration. It needs [web] trusted_proxies, and
+# serves the [[grafana]] tables that have mode = "gateway".
+# proxy = "nginx"  # e.g.
+# How long a session at the gateway lives whose upstream session knows no end.
+# lifetime = "1h"
+# cookie_name = "embedjwt_gateway"
+# Believe the headers of type = "proxy" sources here too, because that proxy sets them itself.
+# trust_identity_headers = false
+# "log": only log what the rules below would refuse.
+# rule_mode = "enforce"
+
+# What people may reach of Grafana. Without any: Viewers what a panel needs, Editors and Admins
+# everything. See docs/gateway/rules.md.
+# [[gateway.rule]]
+# Whom it is for; empty lists are everybody.
+# roles = ["Viewer"]  # e.g.
+# groups = ["customers"]  # e.g.
+# origins = ["https://app.example.com"]  # e.g.
+# grafana = ["default"]  # e.g.
+# "panel", "dashboard", "everything", or patterns.
+# allow = ["panel", "GET /api/search"]  # e.g.
+# Only these, where a dashboard is named.
+# dashboards = ["cpu-overview"]  # e.g.
+
+
 # --- Who is asking? Session sources, asked in this order; the first that recognises a request
 # --- answers, and if it cannot verify what it recognised, the request is refused.
 
@@ -236,7 +264,8 @@ url = "http://localhost:3000"
 # The tokens' aud; the url where unset.
 # audience = "grafana-line-3"  # e.g.
 # header_name = "X-JWT-Assertion"
-# "url": the token travels in the panel's URL (url_login). "gateway": a reverse proxy adds it.
+# "url": the token travels in the panel's URL (url_login). "gateway": a reverse proxy
+# adds it on every request; see [gateway].
 # mode = "url"
 # ttl = "5m"
 # As in this Grafana's [users] section:

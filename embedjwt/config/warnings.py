@@ -46,14 +46,30 @@ def warnings(settings: Settings) -> list[str]:
             "[web] allowed_origins is empty: no page may ask for a token with a session that its "
             'browser brings along; write allowed_origins = ["https://app.example.com"]'
         )
-    for target in settings.grafana:
-        if target.mode == "gateway":
-            found.append(
-                f'grafana {target.name!r} has mode = "gateway": panel URLs carry no token; a '
-                "reverse proxy of yours has to set the header on every request"
-            )
+    found += _gateway_warnings(settings)
     found += _several_sources(settings)
     return list(dict.fromkeys(found))
+
+
+def _gateway_warnings(settings: Settings) -> list[str]:
+    found = []
+    on = settings.gateway.proxy is not None
+    for target in settings.grafana:
+        if target.mode == "gateway" and not on:
+            found.append(
+                f'grafana {target.name!r} has mode = "gateway": panel URLs carry no token; set '
+                "[gateway] proxy, or let a reverse proxy of yours set the header on every request"
+            )
+    if on and not settings.behind_gateway:
+        found.append('[gateway] proxy has no effect: no [[grafana]] has mode = "gateway"')
+    if settings.behind_gateway and not settings.web.trusted_proxies:
+        found.append(
+            "[web] trusted_proxies is empty: the gateway refuses every request; write the address "
+            "of the proxy in front of Grafana as embedjwt sees it"
+        )
+    if settings.behind_gateway and settings.gateway.rule_mode == "log":
+        found.append('[gateway] rule_mode = "log": people may reach all that Grafana lets them')
+    return found
 
 
 def _cookie_warnings(source: CookieSource) -> list[str]:

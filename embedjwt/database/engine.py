@@ -73,11 +73,6 @@ class Database:
         """The URL without its secrets, for people."""
         return self._backend.location
 
-    @property
-    def generation(self) -> int:
-        """Another number once the database was made anew, as an SQLite file that was deleted."""
-        return self._backend.generation
-
     def clock(self) -> float:
         """Unix seconds by the clock that all who share the database go by; seldom asks it."""
         now = self._backend.clock()

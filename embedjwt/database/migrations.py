@@ -75,8 +75,9 @@ MIGRATIONS: tuple[Migration, ...] = (
             "CREATE INDEX embedjwt_ended_kept_until ON embedjwt_ended (kept_until)",
             "CREATE TABLE embedjwt_ended_count ("
             " id INTEGER PRIMARY KEY CHECK (id = 1),"
-            " value BIGINT NOT NULL)",
-            "INSERT INTO embedjwt_ended_count (id, value) VALUES (1, 0)",
+            " value BIGINT NOT NULL,"
+            " origin TEXT NOT NULL)",
+            "INSERT INTO embedjwt_ended_count (id, value, origin) VALUES (1, 0, '')",
         ),
     ),
 )

@@ -166,7 +166,7 @@ class Gateway:
             )
         return decision
 
-    def _is_at(self, position: tuple[int, int]) -> bool:
+    def _is_at(self, position: tuple[str, int]) -> bool:
         return self._endings.position == position
 
     def _decision(

@@ -241,10 +241,9 @@ def _warnings(
         yield "Grafana reads jwk_set_file at start only: restart it whenever the keys change."
     if target.mode == "gateway":
         yield (
-            f'mode = "gateway" only leaves the token out of panel URLs; the gateway endpoint comes '
-            f"later. Until then your own reverse proxy has to get a token from POST "
-            f"/v1/embed-token, to set {target.header_name} on every request, and to remove the one "
-            f"a client sends."
+            'mode = "gateway": the reverse proxy in front of Grafana has to set '
+            f"{target.header_name} on every request; 'embedjwt gateway-config' prints its "
+            "configuration. Nobody may reach Grafana around that proxy."
         )
     elif not has_key("url_login", version):
         yield (

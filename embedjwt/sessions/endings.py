@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 
-from sqlalchemy import Connection, column, insert, select, table, text
+from sqlalchemy import Connection, column, insert, select, table, text, update
 
 from embedjwt.database import Database
 
@@ -20,7 +21,7 @@ MAX_AGE = 1.0
 """Seconds for which what was last read holds: so long a session that was ended may live on."""
 
 ENDED = table("embedjwt_ended", *map(column, ("number", "id_digest", "kept_until")))
-_COUNT = table("embedjwt_ended_count", column("value"))
+_COUNT = table("embedjwt_ended_count", column("value"), column("origin"))
 _ADD = text("UPDATE embedjwt_ended_count SET value = value + :added RETURNING value")
 
 
@@ -59,13 +60,13 @@ class Endings:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._looked_at = float("-inf")
-        self._generation = -1
+        self._origin = ""
         self._last = -1
 
     @property
-    def position(self) -> tuple[int, int]:
+    def position(self) -> tuple[str, int]:
         """Another one after each ending that was read, before ``forget`` is called."""
-        return self._generation, self._last
+        return self._origin, self._last
 
     @property
     def due(self) -> bool:
@@ -93,14 +94,22 @@ class Endings:
     def _read(self) -> None:
         began = self._monotonic()  # what is committed later, a later look will find
         with self._database.reading() as connection:
-            generation = self._database.generation
-            last = int(connection.scalar(select(_COUNT.c.value)) or 0)
-            known = generation == self._generation and self._last >= 0
+            last, origin = connection.execute(select(_COUNT.c.value, _COUNT.c.origin)).one()
+            known = origin != "" and origin == self._origin
             new = _since(connection, self._last, last) if known else None
-        self._generation, self._last = generation, last
+        self._origin, self._last = origin or self._named(), last
         if new is None or new:
             self._forget(new)
         self._looked_at = began
+
+    def _named(self) -> str:
+        """Give the count a name, by which one of another database, made anew, is told from it."""
+        with self._database.exclusive("endings named") as held:
+            unnamed = update(_COUNT).where(_COUNT.c.origin == "")
+            held.connection.execute(unnamed.values(origin=secrets.token_hex(16)))
+            origin = held.connection.execute(select(_COUNT.c.origin)).scalar_one()
+            held.commit()
+        return str(origin)
 
 
 def _since(connection: Connection, before: int, last: int) -> Collection[str] | None:

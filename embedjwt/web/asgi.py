@@ -19,6 +19,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -45,6 +46,9 @@ _log = structlog.get_logger("embedjwt.web")
 
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 _NOT_HTTP = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
+
+_LONGEST_KNOWN = 64
+"""Bytes of a field's name that is remembered: strangers choose names, and these are kept."""
 
 
 class AsgiBridge:
@@ -198,17 +202,30 @@ def _as_it_came(scope: Scope) -> str:
 def _add_headers(environ: WSGIEnvironment, headers: Iterable[tuple[bytes, bytes]]) -> None:
     ambiguous: set[str] = set()
     for raw_name, raw_value in headers:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        if "_" in name:
-            ambiguous.add(name.lower().replace("_", "-"))
-            continue
-        key = name.upper().replace("-", "_")
-        key = key if key in _NOT_HTTP else f"HTTP_{key}"
-        if key not in environ:
-            environ[key] = value
+        key = _known_variable(raw_name) if len(raw_name) <= _LONGEST_KNOWN else _variable(raw_name)
+        if key is None:
+            ambiguous.add(_name(raw_name).replace("_", "-"))
+        elif key not in environ:
+            environ[key] = raw_value.decode("latin-1")
         elif key == "HTTP_COOKIE":
-            environ[key] += f"; {value}"
+            environ[key] += f"; {raw_value.decode('latin-1')}"
         else:
-            environ[key] += f",{value}"
-            ambiguous.add(name.lower())
+            environ[key] += f",{raw_value.decode('latin-1')}"
+            ambiguous.add(_name(raw_name))
     environ[AMBIGUOUS_HEADERS] = ambiguous
+
+
+def _variable(raw_name: bytes) -> str | None:
+    """What a header field is called in the environment; ``None`` where it is dropped."""
+    name = raw_name.decode("latin-1")
+    if "_" in name:
+        return None
+    key = name.upper().replace("-", "_")
+    return key if key in _NOT_HTTP else f"HTTP_{key}"
+
+
+_known_variable = lru_cache(maxsize=512)(_variable)
+
+
+def _name(raw_name: bytes) -> str:
+    return raw_name.decode("latin-1").lower()

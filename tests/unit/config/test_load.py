@@ -267,11 +267,12 @@ class TestTemplate:
         assert settings.issuer == "http://localhost:8080"
 
     def test_explains_every_key(self) -> None:
-        from embedjwt.config import model, provider, source
+        from embedjwt.config import gateway, model, provider, source
 
         sections = [
             value
-            for value in {**vars(model), **vars(source), **vars(provider)}.values()
+            for module in (model, source, provider, gateway)
+            for value in vars(module).values()
             if isinstance(value, type) and issubclass(value, Section)
         ]
         keys = {key for section in sections for key in section.model_fields}
@@ -281,6 +282,8 @@ class TestTemplate:
             "keys",
             "pkcs11",
             "session",
+            "gateway",
+            "rule",
             "source",
             "mapping",
             "admission",
@@ -307,6 +310,9 @@ class TestTemplate:
             if section == "keys.pkcs11":
                 token = {"module": "/m.so", "token_label": "t", **tomllib.loads(text)}
                 raw = {**MINIMAL, "keys": {"pkcs11": token}}
+            if section == "gateway.rule":
+                rule = {"allow": ["panel"], **tomllib.loads(text)}
+                raw = {**MINIMAL, "gateway": {"rule": [rule]}}
             parse_settings(raw, {}, base=Path("/"), origin=f"template {key}")
 
 

@@ -192,13 +192,13 @@ def test_the_real_program_serves_https_and_refuses_without_embedjwt(
 ) -> None:
     need_proxy(kind)
     authority = trustme.CA()
-    certificate = authority.issue_cert("grafana.localhost")
+    certificate = authority.issue_cert("localhost")
     chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
     certificate.private_key_and_cert_chain_pem.write_to_path(chain)
     certificate.private_key_pem.write_to_path(key)
     port, nobody = free_port(), free_port()
     site = GatewaySite(
-        host="grafana.localhost",
+        host="localhost",
         port=port,
         https=True,
         listen=f"127.0.0.1:{port}",
@@ -211,7 +211,7 @@ def test_the_real_program_serves_https_and_refuses_without_embedjwt(
     context = ssl.create_default_context()
     authority.configure_trust(context)
     with running_proxy(kind, tmp_path / kind, site):
-        connection = http.client.HTTPSConnection("grafana.localhost", port, context=context)
+        connection = http.client.HTTPSConnection("localhost", port, context=context)
         connection.request("GET", "/d-solo/x")
         assert connection.getresponse().status in (500, 502, 503)
         connection.close()

@@ -252,9 +252,8 @@ def test_grafana_cloud_is_told_apart():
     [
         ({"issuer": "http://localhost:8000"}, "app_mode = development"),
         ({"jwks": "file"}, "at start only"),
-        ({"mode": "gateway"}, "X-JWT-Assertion on every request"),
-        ({"mode": "gateway"}, "POST /v1/embed-token"),
-        ({"mode": "gateway"}, "comes later"),
+        ({"mode": "gateway"}, "has to set X-JWT-Assertion on every request"),
+        ({"mode": "gateway"}, "embedjwt gateway-config"),
         ({"version": (10, 1), "auto_assign_org_role": "None"}, "new people who get no role"),
         ({"version": (9, 0)}, "reverse proxy of your own"),
         ({"version": (9, 0)}, "9.1 (url_login)"),
