@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench.gateway import measure_gateway
 from bench.http import measure_http
 from bench.session import measure_session
 from bench.signing import measure_signing
@@ -27,6 +28,8 @@ def main() -> None:
         measure_session()
         print("\nOver HTTP: granian, one worker, keep-alive, interleaved rounds\n")
         measure_http(site)
+    print("\nThe gateway: the same, /gateway/auth as nginx asks it\n")
+    measure_gateway()
 
 
 main()

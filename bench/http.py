@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import ExitStack
 from urllib.request import urlopen
 
+from bench.load import Load, free_port, median_of, ratios, running, show_ratio, wrk
 from bench.site import Site
 
-_ROUNDS, _SECONDS, _CONNECTIONS = 5, 4, 8
+_ROUNDS, _SECONDS = 5, 4
 _OURS = "embedjwt, minting"
 _PATH = "/v1/embed-token"
-
-
-@dataclass(frozen=True)
-class Load:
-    """One round: requests a second, and latencies in milliseconds."""
-
-    rate: float
-    p50: float
-    p99: float
 
 
 def measure_http(site: Site) -> None:
@@ -46,90 +33,27 @@ def measure_http(site: Site) -> None:
         _OURS: ("asginl", "bench.apps:embedjwt"),  # as 'embedjwt serve' does it
     }
     with ExitStack() as stack:
-        servers = {n: stack.enter_context(_server(*t, site)) for n, t in targets.items()}
+        servers = {n: stack.enter_context(running(*t, site)) for n, t in targets.items()}
         rounds: dict[str, list[Load]] = {name: [] for name in targets}
         for _ in range(_ROUNDS):
             for name, server in servers.items():
-                rounds[name].append(_wrk(server.port, script))
+                rounds[name].append(wrk(server.port, _PATH, script, _SECONDS))
         for name, loads in rounds.items():
-            rate = statistics.median(load.rate for load in loads)
-            p50 = statistics.median(load.p50 for load in loads)
-            p99 = statistics.median(load.p99 for load in loads)
-            memory = servers[name].worker_memory()
+            load, memory = median_of(loads), servers[name].worker_memory()
             print(
-                f"  {name:<20} {rate:8.0f} req/s   p50 {p50:6.2f} ms   p99 {p99:6.2f} ms"
-                f"   {memory:5.0f} MiB a worker"
+                f"  {name:<20} {load.rate:8.0f} req/s   p50 {load.p50:6.2f} ms"
+                f"   p99 {load.p99:6.2f} ms   {memory:5.0f} MiB a worker"
             )
     print()
     for bare, aim in (("bare Flask route", "aim ≥ 0.4"), ("bare WSGI", "")):
-        ratios = [a.rate / b.rate for a, b in zip(rounds[_OURS], rounds[bare], strict=True)]
-        print(
-            f"  {_OURS} / {bare:<17} {statistics.median(ratios):.2f}"
-            f"   (rounds {min(ratios):.2f} … {max(ratios):.2f})   {aim}"
-        )
+        show_ratio(_OURS, ratios(rounds[_OURS], rounds[bare]), bare, aim)
     starts = [_start_up(site) for _ in range(3)]
     start_up = statistics.median(starts)
     print(f"\n  'embedjwt serve', start-up to ready: {start_up:.2f} s   aim < 1.5 s")
 
 
-@dataclass(frozen=True)
-class _Server:
-    process: subprocess.Popen[bytes]
-    port: int
-
-    def worker_memory(self) -> float:
-        """MiB that the worker process has resident."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        resident = [
-            int(match[1])
-            for child in children.split()
-            if (match := re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{child}/status").read_text()))
-        ]
-        return max(resident) / 1024
-
-
-@contextmanager
-def _server(interface: str, target: str, site: Site) -> Iterator[_Server]:
-    port = _free_port()
-    options = ["--interface", interface, "--workers", "1", "--no-log"]
-    options += ["--blocking-threads", "1"] if interface == "wsgi" else []
-    process = subprocess.Popen(
-        [sys.executable, "-m", "granian", *options, "--port", str(port), target],
-        env={**os.environ, "EMBEDJWT_CONFIG": str(site.config)},
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for(port)
-        yield _Server(process, port)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=15)
-
-
-def _wrk(port: int, script: Path) -> Load:
-    output = subprocess.run(
-        [
-            *("wrk", "--latency", "-t1", f"-c{_CONNECTIONS}", f"-d{_SECONDS}s", "-s", str(script)),
-            f"http://127.0.0.1:{port}{_PATH}",
-        ],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    if "Non-2xx" in output:
-        sys.exit(f"the server refused requests, so this measures nothing:\n{output}")
-    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1])  # type: ignore[index]
-    return Load(rate, _percentile(output, 50), _percentile(output, 99))
-
-
-def _percentile(output: str, percent: int) -> float:
-    match = re.search(rf"{percent}%\s+([\d.]+)(us|ms|s)", output)
-    assert match, output
-    return float(match[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[match[2]]
-
-
 def _start_up(site: Site) -> float:
-    port = _free_port()
+    port = free_port()
     start = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "embedjwt", "serve", "--port", str(port)],
@@ -150,19 +74,3 @@ def _start_up(site: Site) -> float:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=15)
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    sys.exit("a server did not start")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -16,8 +16,6 @@ _ISSUER = "https://idp.example.com"
 
 _CONFIG = f"""
 issuer = "http://localhost:8080"
-[token]
-reuse = false
 [[source]]
 type = "jwt"
 issuer = "{_ISSUER}"
@@ -33,6 +31,19 @@ role_attribute_path = '''
 '''
 [[grafana]]
 url = "https://grafana.example.com"
+"""
+
+_MINTING = """
+[token]
+reuse = false
+"""
+
+_GATEWAY = """
+mode = "gateway"
+[gateway]
+proxy = "nginx"
+[web]
+trusted_proxies = ["127.0.0.1"]
 """
 
 CLAIMS = {
@@ -58,8 +69,18 @@ class Site:
 
 def write_site(directory: Path) -> Site:
     """Tokens are minted afresh on every request (``reuse = false``)."""
+    return _written(directory, _CONFIG + _MINTING)
+
+
+def write_gateway_site(directory: Path) -> Site:
+    """Its Grafana is behind a proxy that asks for each request."""
+    return _written(directory, _CONFIG + _GATEWAY)
+
+
+def _written(directory: Path, config: str) -> Site:
+    directory.mkdir(exist_ok=True)
     key = rsa.generate_private_key(65537, 2048)
-    (directory / "embedjwt.toml").write_text(_CONFIG)
+    (directory / "embedjwt.toml").write_text(config)
     (directory / "upstream.pub.pem").write_bytes(
         key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo

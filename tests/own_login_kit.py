@@ -78,13 +78,15 @@ def embedding(
     grafana: str = GRAFANA,
     top: str = "",
     source: str = "",
+    target: str = "",
     more: str = "",
     backchannel: bool = False,
     workers: int = 2,
     **setup: Any,
 ) -> Iterator[Embedding]:
-    """``top`` are more keys above all tables, ``source`` of the source, ``more`` more tables,
-    ``setup`` the provider's. ``host`` is the one allowed origin."""
+    """``top`` are more keys above all tables, ``source`` of the source, ``target`` of the Grafana,
+    ``more`` of ``[web]`` and more tables, ``setup`` the provider's. ``host`` is the one allowed
+    origin."""
     port = free_port()
     url = f"http://localhost:{port}"
     with make(
@@ -96,7 +98,9 @@ def embedding(
         )
     ) as kit:
         directory.chmod(0o700)
-        text = configuration(url, kit, host, grafana, top, source, more)
+        text = configuration(
+            url, kit, host=host, grafana=grafana, top=top, source=source, target=target, more=more
+        )
         (directory / "embedjwt.toml").write_text(text)
         embedjwt("init", cwd=directory)
         embedjwt("check", cwd=directory)
@@ -105,7 +109,15 @@ def embedding(
 
 
 def configuration(
-    url: str, kit: ProviderKit, host: str, grafana: str, top: str, source: str, more: str
+    url: str,
+    kit: ProviderKit,
+    *,
+    host: str,
+    grafana: str,
+    top: str,
+    source: str,
+    target: str,
+    more: str,
 ) -> str:
     return f"""
         issuer = "{url}"
@@ -126,6 +138,7 @@ def configuration(
         role_attribute_path = "contains(groups || `[]`, 'admins') && 'Admin' || 'Viewer'"
         [[grafana]]
         url = "{grafana}"
+        {target}
         [web]
         allowed_origins = ["{host}"]
         {more}

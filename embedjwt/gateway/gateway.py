@@ -220,10 +220,13 @@ class Gateway:
         )
 
     def _cookie_value(self, environ: WSGIEnvironment) -> str | None:
-        """The cookie as it came, if there is exactly one."""
-        begin = f"{self._cookie.name}="
-        crumbs = [part.strip() for part in environ.get("HTTP_COOKIE", "").split(";")]
-        values = [crumb.removeprefix(begin) for crumb in crumbs if crumb.startswith(begin)]
+        """The cookie, if there is exactly one; as :class:`SessionCookie` reads it, but faster."""
+        name, cookies = self._cookie.name, environ.get("HTTP_COOKIE", "")
+        if '"' in cookies:  # between quotes, what looks like our cookie is another's value
+            values = Request(environ).cookies.getlist(name)
+        else:  # str.strip() takes more off, and what only looks like __Host- a subdomain may set
+            pairs = [crumb.partition("=") for crumb in cookies.split(";") if name in crumb]
+            values = [value.strip(" \t") for key, _, value in pairs if key.strip(" \t") == name]
         return values[0] if len(values) == 1 else None
 
 

@@ -23,13 +23,15 @@ _JUST_NOW = 2.0
 
 @dataclass(frozen=True, slots=True)
 class LoadedKeys:
-    """What a store holds, at one moment. ``signing`` has the keys that can sign, by ``kid``.
+    """What a store holds, at one moment. ``signing`` has the keys that can sign, by ``kid``;
+    ``signer`` is the one that signs, if it can.
 
     ``jwks`` is the published set, serialised; ``etag`` its entity tag, without quotes.
     """
 
     ring: Ring
     signing: Mapping[str, SigningKey]
+    signer: SigningKey | None
     jwks: bytes
     etag: str
 
@@ -71,7 +73,7 @@ class KeyRing:
         self._monotonic = monotonic
         self._longest = propagation_delay
         self._lock = threading.Lock()
-        self._loaded = LoadedKeys(Ring(()), {}, b"", "")
+        self._loaded = LoadedKeys(Ring(()), {}, None, b"", "")
         self._problem: KeysUnavailable | None = None
         self._revoked: set[str] = set()
         self._holds_what_was_damaged = False
@@ -105,7 +107,7 @@ class KeyRing:
                 raise self._too_old("used to sign")
         loaded = self._loaded
         # Where the new key cannot be read, its predecessor goes on while others wait for us.
-        key = self._may_sign(loaded) or next(iter(loaded.signing.values()), None)
+        key = loaded.signer or next(iter(loaded.signing.values()), None)
         if key is None:
             raise KeysUnavailable("no key may sign", hint="`embedjwt keys list` shows their states")
         return key
@@ -193,7 +195,7 @@ class KeyRing:
         if self._holds_what_was_damaged or self._read_at.until(asked_at) <= _JUST_NOW:
             self._holds_what_was_damaged = True
             self._read_at = asked_at
-            if self._may_sign(self._loaded):
+            if self._loaded.signer is not None:
                 self._usable_at = asked_at
 
     def _take(self, ring: Ring, asked_at: _Moment, *, first: bool = False) -> None:
@@ -205,10 +207,10 @@ class KeyRing:
                 raise
             published = {key.kid for key in ring.published()}
             held = {kid: key for kid, key in self._loaded.signing.items() if kid in published}
-            self._loaded, self._read_at = _loaded(ring, held), asked_at
+            self._loaded, self._read_at = _loaded(ring, held, self._algorithm), asked_at
             raise
         # In one piece: between two there could be a moment without a key that signs.
-        self._loaded = _loaded(ring, signing)
+        self._loaded = _loaded(ring, signing, self._algorithm)
         self._read_at = self._usable_at = asked_at
 
     def _refuse_to_go_back(self, ring: Ring) -> None:
@@ -232,10 +234,6 @@ class KeyRing:
             )
         self._revoked |= {key.kid for key in ring.in_state("revoked")}
 
-    def _may_sign(self, loaded: LoadedKeys) -> SigningKey | None:
-        record = loaded.ring.signs(self._algorithm)
-        return None if record is None else loaded.signing.get(record.kid)
-
     def _signing(self, ring: Ring) -> dict[str, SigningKey]:
         return {key.kid: self._store.signing_key(key) for key in ring.in_state("active")}
 
@@ -258,7 +256,11 @@ class KeyRing:
         return _Moment(self._clock(), self._monotonic())
 
     def _is_old(self, moment: _Moment) -> bool:
-        return moment.until(self._now()) > self._longest
+        # As ``moment.until(self._now())``, for every request comes here.
+        return (
+            self._clock() - moment.wall > self._longest
+            or self._monotonic() - moment.monotonic > self._longest
+        )
 
     def _too_old(self, use: str) -> KeysUnavailable:
         problem = "" if self._problem is None else f": {self._problem.diagnostics()}"
@@ -275,6 +277,8 @@ def _went_back(to: str, hint: str) -> KeysUnavailable:
     )
 
 
-def _loaded(ring: Ring, signing: Mapping[str, SigningKey]) -> LoadedKeys:
+def _loaded(ring: Ring, signing: Mapping[str, SigningKey], algorithm: str) -> LoadedKeys:
     jwks = jwk_set(ring)
-    return LoadedKeys(ring, signing, jwks, entity_tag(jwks))
+    signs = ring.signs(algorithm)
+    signer = None if signs is None else signing.get(signs.kid)
+    return LoadedKeys(ring, signing, signer, jwks, entity_tag(jwks))

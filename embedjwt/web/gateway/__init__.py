@@ -113,7 +113,8 @@ def _add_views(
     @views.errorhandler(Exception)
     def failed(error: Exception) -> Response:
         answer = problems.answer_error(error, flask.request)
-        return denials.page.of(answer) if navigates(flask.request) else answer
+        for_people = flask.request.path == ENTER and navigates(flask.request)
+        return denials.page.of(answer) if for_people else answer
 
     def _now() -> int:
         return int(service.clock())

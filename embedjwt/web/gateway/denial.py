@@ -40,7 +40,8 @@ class Denials:
         asked = self._asked(request)
         told = answer_error(error, request, **({} if asked is None else _about(asked)))
         hands_on = self._gateway.hands_on or not by_proxy
-        if not hands_on or not navigates(request):
+        is_read = asked is None or asked.method == "GET"
+        if not hands_on or not is_read or not navigates(request):
             return told
         url = None if asked is None else self._way_on(error, request, asked)
         return self.page.of(told) if url is None else found(url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -69,6 +70,19 @@ class TestEnviron:
         assert environ["HTTP_COOKIE"] == "a=1; b=2"
         assert environ[AMBIGUOUS_HEADERS] == set()
 
+    def test_names_that_strangers_make_up_are_not_kept(self) -> None:
+        made_up = [f"x-{'y' * 2000}-{number}".encode() for number in range(1000)]
+        tracemalloc.start()
+        try:
+            before, _ = tracemalloc.get_traced_memory()
+            for name in made_up:
+                make_environ(scope((name, b"1"), (name.replace(b"-", b"_"), b"2")))
+                make_environ(scope((name[-40:], b"1")))
+            after, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert after - before < 300 * 1024  # long ones alone would take 4 MB
+
     def test_over_a_unix_socket(self) -> None:
         environ = make_environ(scope(client=None, server=None))
         assert environ["REMOTE_ADDR"] == ""
@@ -121,6 +135,26 @@ def ask(
 
 def part(body: bytes, more: bool = False) -> dict[str, Any]:
     return {"type": "http.request", "body": body, "more_body": more}
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+def test_what_is_known_needs_no_application(threads: int, known: bool) -> None:
+    app, asked = Application(), []
+
+    def quick(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        asked.append((threading.get_ident(), environ["REQUEST_METHOD"]))
+        if known:
+            start("200 OK", [("X-JWT-Assertion", "a.b.c")])
+        return ()
+
+    bridge = AsgiBridge(app, max_body_size=100, threads=threads, quick=quick)
+    start, body = ask(bridge, part(b"abc"))
+    assert asked == [(threading.get_ident(), "POST")]
+    assert start["status"] == (200 if known else 201)
+    assert ((b"x-jwt-assertion", b"a.b.c") in start["headers"]) is known
+    assert body["body"] == (b"" if known else b"one two")
+    assert app.bodies == ([] if known else [b"abc"])
 
 
 @pytest.mark.parametrize("threads", [1, 3])

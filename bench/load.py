@@ -1,0 +1,142 @@
+"""A server to measure, and the load on it: granian with one worker, and wrk."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.site import Site
+
+CONNECTIONS = 8
+
+
+@dataclass(frozen=True)
+class Load:
+    """One round: requests a second, how many in all, and latencies in milliseconds."""
+
+    rate: float
+    requests: int
+    p50: float
+    p99: float
+
+
+def median_of(loads: Sequence[Load]) -> Load:
+    """Of several rounds, each number on its own; all of their requests."""
+    return Load(
+        statistics.median(load.rate for load in loads),
+        sum(load.requests for load in loads),
+        statistics.median(load.p50 for load in loads),
+        statistics.median(load.p99 for load in loads),
+    )
+
+
+def show_ratio(ours: str, ratio: Sequence[float], bare: str, aim: str) -> None:
+    """Prints what came out in the rounds, the one in the middle first."""
+    print(
+        f"  {ours} / {bare:<17} {statistics.median(ratio):.2f}"
+        f"   (rounds {min(ratio):.2f} … {max(ratio):.2f})   {aim}"
+    )
+
+
+def ratios(ours: Sequence[Load], bare: Sequence[Load]) -> list[float]:
+    """Of throughput, round by round."""
+    return [a.rate / b.rate for a, b in zip(ours, bare, strict=True)]
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running one."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+
+    def worker_memory(self) -> float:
+        """MiB that the worker process has resident."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        resident = [
+            int(match[1])
+            for child in children.split()
+            if (match := re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{child}/status").read_text()))
+        ]
+        return max(resident) / 1024
+
+
+@contextmanager
+def running(
+    interface: str, target: str, site: Site, environ: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """Serve ``target``, as the interface of that name."""
+    port = free_port()
+    options = ["--interface", interface, "--workers", "1", "--no-log"]
+    options += ["--blocking-threads", "1"] if interface == "wsgi" else []
+    process = subprocess.Popen(
+        [sys.executable, "-m", "granian", *options, "--port", str(port), target],
+        env={**os.environ, "EMBEDJWT_CONFIG": str(site.config), **(environ or {})},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for(port)
+        yield Server(process, port)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=15)
+
+
+def wrk(port: int, path: str, script: Path, seconds: int) -> Load:
+    """Load from ``CONNECTIONS`` connections at once, as the Lua script has it."""
+    output = subprocess.run(
+        [
+            *("wrk", "--latency", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script)),
+            f"http://127.0.0.1:{port}{path}",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    if "Non-2xx" in output:
+        sys.exit(f"the server refused requests, so this measures nothing:\n{output}")
+    return Load(
+        float(_found(r"Requests/sec:\s+([\d.]+)", output)),
+        int(_found(r"(\d+) requests in", output)),
+        _percentile(output, 50),
+        _percentile(output, 99),
+    )
+
+
+def _found(pattern: str, output: str) -> str:
+    match = re.search(pattern, output)
+    assert match, output
+    return match[1]
+
+
+def _percentile(output: str, percent: int) -> float:
+    match = re.search(rf"{percent}%\s+([\d.]+)(us|ms|s)", output)
+    assert match, output
+    return float(match[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[match[2]]
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    sys.exit("a server did not start")
+
+
+def free_port() -> int:
+    """One that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
