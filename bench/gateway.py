@@ -72,7 +72,7 @@ def _measure(servers: _Servers, site: Site, cookies: Sequence[str]) -> None:
     many = _script(site, "many.lua", cookies[:_COOKIES])
     ours = servers.ours
     for server in servers.named.values():  # what is made by the first requests is no growth
-        wrk(server.port, _PATH, one, 1)
+        wrk(server, _PATH, one, 1)
     memory = {"after start-up": ours.worker_memory()}
     rounds = _in_rounds(servers.named, one)
     _show(rounds, servers.named)
@@ -82,11 +82,11 @@ def _measure(servers: _Servers, site: Site, cookies: Sequence[str]) -> None:
         show_ratio(name, ratios(rounds[name], rounds[_BARE]), _BARE, aim)
     done = median_of(rounds[_OURS]).requests
     while done < _HOT:
-        done += wrk(ours.port, _PATH, one, _SECONDS).requests
+        done += wrk(ours, _PATH, one, _SECONDS).requests
     memory[f"after {_HOT:,} hot requests"] = ours.worker_memory()
 
     print(f"\n  {_COOKIES:,} cookies, one request at a time\n")
-    hot, misses = _timed(ours, cookies[:1] * 2000), _timed(ours, cookies[1:_COOKIES])
+    hot, misses = _timed(ours, [cookies[0]] * 2000), _timed(ours, cookies[1:_COOKIES])
     again = _timed(ours, cookies[1:_COOKIES])
     cost = statistics.median(misses) - statistics.median(hot)
     for name, times in (("hot", hot), ("first pass, a miss each", misses), ("second pass", again)):
@@ -104,9 +104,9 @@ def _measure(servers: _Servers, site: Site, cookies: Sequence[str]) -> None:
     _show(rounds, pair)
     print()
     show_ratio(_OURS, ratios(rounds[_OURS], rounds[_BARE]), _BARE, "")
-    for time_ in ("", " once more", " a third time"):
+    for again_ in ("", " once more"):
         _timed(ours, cookies)
-        memory[f"after {_MORE_COOKIES:,} cookies{time_}"] = ours.worker_memory()
+        memory[f"after {_MORE_COOKIES:,} cookies{again_}"] = ours.worker_memory()
     print("\n  memory of the worker\n")
     for when, mebibytes in memory.items():
         print(f"  {when:<34} {mebibytes:6.1f} MiB")
@@ -139,7 +139,7 @@ def _in_rounds(servers: dict[str, Server], script: Path) -> dict[str, list[Load]
     rounds: dict[str, list[Load]] = {name: [] for name in servers}
     for _ in range(_ROUNDS):
         for name, server in servers.items():
-            rounds[name].append(wrk(server.port, _PATH, script, _SECONDS))
+            rounds[name].append(wrk(server, _PATH, script, _SECONDS))
     return rounds
 
 
@@ -148,7 +148,7 @@ def _show(rounds: dict[str, list[Load]], servers: dict[str, Server]) -> None:
         load, memory = median_of(loads), servers[name].worker_memory()
         print(
             f"  {name:<20} {load.rate:8.0f} req/s   p50 {load.p50:6.2f} ms"
-            f"   p99 {load.p99:6.2f} ms   {memory:5.0f} MiB a worker"
+            f"   p99 {load.p99:6.2f} ms   {load.cpu:5.0f} µs CPU   {memory:5.0f} MiB a worker"
         )
 
 

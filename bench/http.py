@@ -37,7 +37,7 @@ def measure_http(site: Site) -> None:
         rounds: dict[str, list[Load]] = {name: [] for name in targets}
         for _ in range(_ROUNDS):
             for name, server in servers.items():
-                rounds[name].append(wrk(server.port, _PATH, script, _SECONDS))
+                rounds[name].append(wrk(server, _PATH, script, _SECONDS))
         for name, loads in rounds.items():
             load, memory = median_of(loads), servers[name].worker_memory()
             print(

@@ -22,12 +22,17 @@ CONNECTIONS = 8
 
 @dataclass(frozen=True)
 class Load:
-    """One round: requests a second, how many in all, and latencies in milliseconds."""
+    """One round: requests a second, how many in all, and latencies in milliseconds.
+
+    ``cpu`` is what one of them took of the worker's time, in microseconds; unlike the others it
+    hardly depends on what else the machine does.
+    """
 
     rate: float
     requests: int
     p50: float
     p99: float
+    cpu: float
 
 
 def median_of(loads: Sequence[Load]) -> Load:
@@ -37,6 +42,7 @@ def median_of(loads: Sequence[Load]) -> Load:
         sum(load.requests for load in loads),
         statistics.median(load.p50 for load in loads),
         statistics.median(load.p99 for load in loads),
+        statistics.median(load.cpu for load in loads),
     )
 
 
@@ -62,13 +68,24 @@ class Server:
 
     def worker_memory(self) -> float:
         """MiB that the worker process has resident."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         resident = [
             int(match[1])
-            for child in children.split()
-            if (match := re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{child}/status").read_text()))
+            for child in self._children()
+            if (match := re.search(r"VmRSS:\s+(\d+)", (child / "status").read_text()))
         ]
         return max(resident) / 1024
+
+    def worker_cpu(self) -> float:
+        """Seconds of CPU that the worker has used."""
+        stats = [
+            (child / "stat").read_text().rpartition(")")[2].split() for child in self._children()
+        ]
+        return max(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
+
+    def _children(self) -> list[Path]:
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        return [Path("/proc") / child for child in children.split()]
 
 
 @contextmanager
@@ -92,12 +109,13 @@ def running(
         process.wait(timeout=15)
 
 
-def wrk(port: int, path: str, script: Path, seconds: int) -> Load:
+def wrk(server: Server, path: str, script: Path, seconds: int) -> Load:
     """Load from ``CONNECTIONS`` connections at once, as the Lua script has it."""
+    used = server.worker_cpu()
     output = subprocess.run(
         [
             *("wrk", "--latency", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script)),
-            f"http://127.0.0.1:{port}{path}",
+            f"http://127.0.0.1:{server.port}{path}",
         ],
         check=True,
         capture_output=True,
@@ -105,11 +123,13 @@ def wrk(port: int, path: str, script: Path, seconds: int) -> Load:
     ).stdout
     if "Non-2xx" in output:
         sys.exit(f"the server refused requests, so this measures nothing:\n{output}")
+    requests = int(_found(r"(\d+) requests in", output))
     return Load(
         float(_found(r"Requests/sec:\s+([\d.]+)", output)),
-        int(_found(r"(\d+) requests in", output)),
+        requests,
         _percentile(output, 50),
         _percentile(output, 99),
+        (server.worker_cpu() - used) / requests * 1e6,
     )
 
 

@@ -45,6 +45,7 @@ Answer = tuple[int, str, str | None]
 class InProcess:
     """Its parts, and what a host page would do with them."""
 
+    clock: FakeClock
     service: Service
     state: SessionState
     cookie: SessionCookie
@@ -96,7 +97,7 @@ def gateway_in(directory: Path, remembered: int = MAX_REMEMBERED) -> InProcess:
         GatewayParts(service, sources, requests, sessions, cookie), decisions, endings
     )
     auth = GatewayAuth(gateway, Denials(settings, gateway, None))
-    return InProcess(service, state, cookie, gateway, decisions, auth)
+    return InProcess(clock, service, state, cookie, gateway, decisions, auth)
 
 
 def asking(

@@ -19,7 +19,7 @@ from pathlib import Path
 from embedjwt.gateway.proxies import GatewaySite, Kind, render
 from tests_support import need
 
-PROXIES: tuple[Kind, ...] = ("nginx", "caddy", "traefik", "haproxy")
+PROXIES: tuple[Kind, ...] = ("nginx", "caddy", "traefik", "haproxy", "envoy")
 
 ACCESS_LOG = "access.log"
 """What the proxy logs of requests, in the directory it was started in."""

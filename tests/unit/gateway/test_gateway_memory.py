@@ -31,7 +31,7 @@ def growth() -> Iterator[list[int]]:
 def test_as_many_cookies_as_there_is_room_for(tmp_path: Path) -> None:
     inside = gateway_in(tmp_path, remembered=8)
     cookies = [f"{COOKIE}={inside.open(f'p{number}')}" for number in range(20)]
-    tokens = {}
+    tokens: dict[str, str | None] = {}
     for cookie in cookies * 2:  # the first are forgotten when they come again
         status, _, token = answered(inside.auth, asking(cookie))
         assert status == 200
@@ -51,7 +51,7 @@ def test_an_ended_session_leaves_its_place(tmp_path: Path) -> None:
     answered(inside.auth, asking(f"{COOKIE}={value}"))
     assert len(inside.decisions) == 1
     inside.state.store.end(value.split(".")[0])
-    inside.service.clock.now += 1  # type: ignore[attr-defined]  (a FakeClock)
+    inside.clock.now += 1
     assert answered(inside.auth, asking(f"{COOKIE}={value}"))[0] == 401
     assert len(inside.decisions) == 0
 
