@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,7 +19,7 @@ from embedjwt.cli.common import (
     ticks,
     warn,
 )
-from embedjwt.config import load_settings
+from embedjwt.config import Settings, load_settings
 from embedjwt.errors import EmbedJWTError
 
 
@@ -68,10 +69,22 @@ def command(*, config: Path | None, as_json: bool) -> None:
                 (True, f"grafana {t.name}", f"{t.url}, tokens live {settings.ttl(t)} s")
                 for t in settings.grafana
             ),
+            *((True, "gateway", text) for text in _gateway(settings)),
         ]
     )
     for concern in concerns:
         warn(concern)
+
+
+def _gateway(settings: Settings) -> Iterator[str]:
+    """Which Grafanas are behind it, and what people may reach there."""
+    behind = ", ".join(target.name for target in settings.behind_gateway)
+    if not behind:
+        return
+    rules = len(settings.gateway.rule)
+    allowed = f"{rules} rules of yours" if rules else "the default rules"
+    log = ", only logged" if settings.gateway.rule_mode == "log" else ""
+    yield f"{settings.gateway.proxy} in front of {behind}, {allowed}{log}"
 
 
 def _refuse(errors: list[EmbedJWTError], *, as_json: bool) -> NoReturn:

@@ -48,9 +48,12 @@ def check_sources(settings: Settings) -> None:
     A state store that whoever checks would make might not belong to whoever serves.
     """
     configured_sources(settings, time.monotonic, None)
-    if any(isinstance(source, OidcSource) for source in settings.source):
+    signs_in = any(isinstance(source, OidcSource) for source in settings.source)
+    if signs_in:
         from embedjwt.oidc.build import build_providers  # noqa: PLC0415
-        from embedjwt.sessions.build import given_cookie_keys  # noqa: PLC0415
 
         build_providers(settings)
+    if signs_in or settings.behind_gateway:
+        from embedjwt.sessions.build import given_cookie_keys  # noqa: PLC0415
+
         given_cookie_keys(settings)

@@ -116,18 +116,19 @@ def test_who_looked_too_long_ago_forgets_everything(
     assert follower.look() == []
 
 
-def test_a_database_made_anew(
-    store: SessionStore, follower: Follower, place: str, clock: FakeClock
-) -> None:
-    if not place.startswith("sqlite"):
-        pytest.skip("an SQLite file can be deleted under a running process")
-    store.end(create(store))
+def test_a_database_made_anew(tmp_path: Path, clock: FakeClock) -> None:
+    """An SQLite file can be deleted, or exchanged for a backup, under a running process."""
+    place = f"sqlite:///{tmp_path}/state.db"
+    first = SessionStore(Database(place), clock)
+    follower = Follower(place)
+    first.end(create(first))
     follower.look()
-    for file in Path(place.removeprefix("sqlite:///")).parent.glob("state.db*"):
+    for file in tmp_path.glob("state.db*"):
         file.unlink()
-    other = SessionStore(Database(place), clock)
-    other.end(create(other))
+    second = SessionStore(Database(place), clock)
+    second.end(create(second))
     assert follower.look() == [None]
+    assert follower.look() == []
 
 
 def test_a_store_that_fails_leaves_nothing_to_believe(

@@ -7,15 +7,16 @@ file of which becomes one file of the answer.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from embedjwt.config.gateway import ProxyKind
 from embedjwt.gateway.proxies.site import GatewaySite, check_site, site_for
 
 __all__ = ["FILES", "KINDS", "GatewaySite", "Kind", "render", "site_for"]
 
-Kind = Literal["nginx", "caddy", "traefik", "haproxy", "envoy"]
+Kind = ProxyKind
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
