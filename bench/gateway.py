@@ -74,42 +74,58 @@ def _measure(servers: _Servers, site: Site, cookies: Sequence[str]) -> None:
     for server in servers.named.values():  # what is made by the first requests is no growth
         wrk(server, _PATH, one, 1)
     memory = {"after start-up": ours.worker_memory()}
-    rounds = _in_rounds(servers.named, one)
-    _show(rounds, servers.named)
-    print()
-    for name in (_OURS, _THREADS):
-        aim = "aim ≥ 0.5" if name == _OURS else ""
-        show_ratio(name, ratios(rounds[name], rounds[_BARE]), _BARE, aim)
-    done = median_of(rounds[_OURS]).requests
+    done = _compare(servers.named, one, {_OURS: "aim ≥ 0.5", _THREADS: ""})
     while done < _HOT:
         done += wrk(ours, _PATH, one, _SECONDS).requests
     memory[f"after {_HOT:,} hot requests"] = ours.worker_memory()
-
     print(f"\n  {_COOKIES:,} cookies, one request at a time\n")
-    hot, misses = _timed(ours, [cookies[0]] * 2000), _timed(ours, cookies[1:_COOKIES])
-    again = _timed(ours, cookies[1:_COOKIES])
-    cost = statistics.median(misses) - statistics.median(hot)
-    for name, times in (("hot", hot), ("first pass, a miss each", misses), ("second pass", again)):
-        print(
-            f"  {name:<24} p50 {statistics.median(times):7.0f} µs"
-            f"   p99 {statistics.quantiles(times, n=100)[98]:7.0f} µs"
-            f"   {statistics.median(times) / statistics.median(hot):5.1f} × hot"
-        )
-    print(f"  the cost of a miss: {cost:.0f} µs more (cookie, SQLite, mapping, signature)")
+    _show_misses(ours, cookies[:_COOKIES])
     memory[f"after {_COOKIES:,} cookies"] = ours.worker_memory()
-
     print(f"\n  {_COOKIES:,} cookies in turn, {CONNECTIONS} connections\n")
-    pair = {_BARE: servers.bare, _OURS: ours}
-    rounds = _in_rounds(pair, many)
-    _show(rounds, pair)
-    print()
-    show_ratio(_OURS, ratios(rounds[_OURS], rounds[_BARE]), _BARE, "")
-    for again_ in ("", " once more"):
+    _compare({_BARE: servers.bare, _OURS: ours}, many, {_OURS: ""})
+    for often in ("", " once more"):
         _timed(ours, cookies)
-        memory[f"after {_MORE_COOKIES:,} cookies{again_}"] = ours.worker_memory()
+        memory[f"after {_MORE_COOKIES:,} cookies{often}"] = ours.worker_memory()
     print("\n  memory of the worker\n")
     for when, mebibytes in memory.items():
         print(f"  {when:<34} {mebibytes:6.1f} MiB")
+
+
+def _compare(servers: dict[str, Server], script: Path, aims: dict[str, str]) -> int:
+    """Prints the loads in interleaved rounds, for whatever else the machine does hits all alike,
+    and ratios to bare WSGI; returns how many requests ``_OURS`` has answered."""
+    rounds: dict[str, list[Load]] = {name: [] for name in servers}
+    for _ in range(_ROUNDS):
+        for name, server in servers.items():
+            rounds[name].append(wrk(server, _PATH, script, _SECONDS))
+    for name, loads in rounds.items():
+        load, memory = median_of(loads), servers[name].worker_memory()
+        print(
+            f"  {name:<20} {load.rate:8.0f} req/s   p50 {load.p50:6.2f} ms"
+            f"   p99 {load.p99:6.2f} ms   {load.cpu:5.0f} µs CPU   {memory:5.0f} MiB a worker"
+        )
+    print()
+    for name, aim in aims.items():
+        show_ratio(f"{name:<20}", ratios(rounds[name], rounds[_BARE]), _BARE, aim)
+    return median_of(rounds[_OURS]).requests
+
+
+def _show_misses(server: Server, cookies: Sequence[str]) -> None:
+    """Prints what a request takes whose cookie nobody knows yet, beside one that is known."""
+    known, *new = cookies
+    passes = {
+        "hot": _timed(server, [known] * 2000),
+        "first pass, a miss each": _timed(server, new),
+        "second pass": _timed(server, new),
+    }
+    hot, miss, _ = (statistics.median(times) for times in passes.values())
+    for name, times in passes.items():
+        print(
+            f"  {name:<24} p50 {statistics.median(times):7.0f} µs"
+            f"   p99 {statistics.quantiles(times, n=100)[98]:7.0f} µs"
+            f"   {statistics.median(times) / hot:5.1f} × hot"
+        )
+    print(f"  the cost of a miss: {miss - hot:.0f} µs more (cookie, SQLite, mapping, signature)")
 
 
 def _script(site: Site, name: str, cookies: Sequence[str]) -> Path:
@@ -132,24 +148,6 @@ def _script(site: Site, name: str, cookies: Sequence[str]) -> Path:
         "end\n"
     )
     return script
-
-
-def _in_rounds(servers: dict[str, Server], script: Path) -> dict[str, list[Load]]:
-    """Interleaved: whatever else the machine does hits all alike."""
-    rounds: dict[str, list[Load]] = {name: [] for name in servers}
-    for _ in range(_ROUNDS):
-        for name, server in servers.items():
-            rounds[name].append(wrk(server, _PATH, script, _SECONDS))
-    return rounds
-
-
-def _show(rounds: dict[str, list[Load]], servers: dict[str, Server]) -> None:
-    for name, loads in rounds.items():
-        load, memory = median_of(loads), servers[name].worker_memory()
-        print(
-            f"  {name:<20} {load.rate:8.0f} req/s   p50 {load.p50:6.2f} ms"
-            f"   p99 {load.p99:6.2f} ms   {load.cpu:5.0f} µs CPU   {memory:5.0f} MiB a worker"
-        )
 
 
 def _timed(server: Server, cookies: Sequence[str]) -> list[float]:

@@ -11,7 +11,7 @@ from embedjwt.gateway.rules import Reach
 from embedjwt.tokens import EmbedToken
 
 MAX_REMEMBERED = 16_384
-"""Cookies; each takes about two kilobytes."""
+"""Cookies; each takes about four kilobytes."""
 
 
 @dataclass(frozen=True, slots=True)

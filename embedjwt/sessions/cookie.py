@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -14,6 +15,8 @@ from werkzeug.wrappers import Request, Response
 
 from embedjwt.errors import SessionRefused
 from embedjwt.sources.carrier import Cookie
+
+_SIGNED = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
 
 _MAX_SKEW = 60
 """Seconds by which the clock of the process that signed the cookie may run ahead of ours."""
@@ -84,6 +87,8 @@ class SessionCookie:
 
     def _verified(self, value: str) -> tuple[str, int]:
         try:
+            if not _SIGNED.fullmatch(value):  # base64 would pass over whatever is not of it
+                raise BadData("not of our making")
             # Without max_age, to tell what is old from what is not ours.
             session_id, signed_at = self._signer.unsign(value, return_timestamp=True)
             return session_id.decode("ascii"), int(signed_at.timestamp())

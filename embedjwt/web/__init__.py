@@ -49,9 +49,11 @@ def build_app(service: Service, sources: SourceChain) -> Flask:
         shared_paths |= gateway.SHARED_PATHS
     ahead = _ahead(EmbedTokens(service, sources, origins), paths, app.wsgi_app)
     safe = SafeAnswers(ahead, origins, shared_paths=frozenset(shared_paths))
+    app.wsgi_app = safe  # type: ignore[method-assign]
     if paths is not None:
-        app.extensions["embedjwt.quick"] = paths.quickly()
-    app.wsgi_app = safe if paths is None else paths.quickly(safe)  # type: ignore[method-assign]
+        quick = paths.quickly(safe)
+        app.extensions["embedjwt.quick"] = quick.fields
+        app.wsgi_app = quick  # type: ignore[method-assign]
     return app
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Fields = Sequence[tuple[bytes, bytes]]
 
 BODY_TIMEOUT = 10
 """Seconds within which a whole request body has to arrive."""
@@ -56,8 +57,8 @@ class AsgiBridge:
 
     Bodies are read before the application runs, so that a slow client keeps nobody else waiting:
     within ``BODY_TIMEOUT`` seconds, and at most one byte more than ``max_body_size``, by which the
-    application sees that there was too much. ``quick`` is asked before that, and waits for nothing;
-    what it leaves open (no ``start_response``) is the application's.
+    application sees that there was too much. ``quick`` is asked before that, and waits for nothing:
+    it has the header fields of a 200 without a body, or ``None`` for what is the application's.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class AsgiBridge:
         *,
         max_body_size: int,
         threads: int,
-        quick: WSGIApplication | None = None,
+        quick: Callable[[WSGIEnvironment], Fields | None] | None = None,
     ) -> None:
         self._app = app
         self._quick = quick
@@ -76,19 +77,19 @@ class AsgiBridge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        answer = await self._answer(scope, receive)
+        environ = make_environ(scope)
+        fields = None if self._quick is None else self._quick(environ)
+        if fields is not None:
+            await send({"type": "http.response.start", "status": 200, "headers": fields})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        answer = await self._answer(environ, receive)
         await send(
             {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
         )
         await send({"type": "http.response.body", "body": answer.body})
 
-    async def _answer(self, scope: Scope, receive: Receive) -> _Answer:
-        environ = make_environ(scope)
-        if self._quick is not None:
-            answer = _Answer(0)
-            self._quick(environ, answer.start)
-            if answer.status:
-                return answer
+    async def _answer(self, environ: WSGIEnvironment, receive: Receive) -> _Answer:
         announced = environ.get("CONTENT_LENGTH", "")
         too_large = announced.isdecimal() and int(announced) > self._max_body_size
         if announced != "0" and not too_large and _may_have_body(environ):

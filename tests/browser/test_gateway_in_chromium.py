@@ -46,6 +46,11 @@ HOSTS = pytest.mark.parametrize(
 QUERY = f"{GRAFANA}/api/ds/query"
 SECRETS = ("eyJ", "auth_token=")
 
+BEHIND_CADDY_TOO = (
+    "test_a_panel_outlives_ten_tokens_without_a_reload",
+    "test_without_a_session_the_frame_says_so_and_the_host_page_hears_it",
+)
+
 FASTER = "const real = setTimeout; window.setTimeout = (f, ms, ...a) => real(f, ms / 4, ...a);"
 """A panel that refreshes each second does so four times a second."""
 
@@ -127,7 +132,14 @@ class Visit:
         return {answer.status for answer in self.answers if answer.url.startswith(url)}
 
 
-@pytest.fixture(scope="module", params=["nginx", "caddy"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """All of it behind nginx, and behind Caddy what proxies have a part in: unlike nginx it speaks
+    HTTP/2, and hands refusals on as they are."""
+    caddy = ["caddy"] if metafunc.function.__name__ in BEHIND_CADDY_TOO else []
+    metafunc.parametrize("site", ["nginx", *caddy], indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def site(
     request: pytest.FixtureRequest, chromium: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
@@ -161,7 +173,11 @@ def visit(browser: Browser, site: Site) -> Iterator[Visit]:
 def show(page: Page, url: str) -> Frame:
     """A new frame of the host page, loaded."""
     page.evaluate("url => show(url)", url)
-    return page.frames[-1]
+    frame = page.frames[-1]
+    deadline = time.monotonic() + 5
+    while not frame.url and time.monotonic() < deadline:
+        page.wait_for_timeout(10)  # the browser's word of where it is comes a moment later
+    return frame
 
 
 def heading(frame: Frame, text: str) -> None:
@@ -326,9 +342,7 @@ def test_a_page_on_no_list_frames_nothing_and_hears_nothing(
         visit.session(visit.page(SAME_SITE))
     page = visit.page(stranger)
     frame = show(page, PANEL_URL)
-    frame.wait_for_load_state()
-    assert not frame.locator("main").count()
-    visit.wait_for_violation("frame-ancestors")
+    assert frame.url.startswith("chrome-error:")
     assert heard(page) == []
     unreadable = "(base) => session(base).catch(() => 'unreadable')"
     assert page.evaluate(unreadable, GRAFANA) == "unreadable"
@@ -349,7 +363,7 @@ def test_grafanas_way_to_its_login_page_ends_in_ours(visit: Visit) -> None:
     finally:
         visit.site.grafana.ahead = 0
     assert frame.url.startswith(f"{GRAFANA}/login?")
-    heading(frame, "Not open here")
+    heading(frame, "Grafana asks for its own login")
     expect(frame.locator("main")).to_contain_text("grafana_login")
     assert heard(page) == [said("grafana_login")]
     assert visit.violations == []

@@ -50,7 +50,7 @@ class GatewayPaths:
             return self.auth
         return self.denied if path == DENIED and not self.gateway.hands_on else None
 
-    def quickly(self, app: WSGIApplication | None = None) -> QuickAuth:
+    def quickly(self, app: WSGIApplication) -> QuickAuth:
         """The layer that answers what is known, ahead of ``app``."""
         return QuickAuth(self.gateway, app)
 

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Request
 from embedjwt.gateway.decisions import Decision
 from embedjwt.gateway.forwarded import AUTH
 from embedjwt.gateway.gateway import Gateway
+from embedjwt.web.asgi import Fields
 from embedjwt.web.gateway.denial import Denials
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _NOT_STORED = ("Cache-Control", "no-store")
 _EMPTY = ("Content-Length", "0")
+_FIELDS = [(n.lower().encode(), v.encode()) for n, v in (_NOT_STORED, _EMPTY)]
 
 
 class GatewayAuth:
@@ -61,19 +63,28 @@ class GatewayDenied:
 
 
 class QuickAuth:
-    """Answers what is known, without waiting for anything, and leaves the rest to ``app``; without
-    one it does not call ``start_response``."""
+    """Answers what is known, without waiting for anything, and leaves the rest to ``app``."""
 
-    def __init__(self, gateway: Gateway, app: WSGIApplication | None = None) -> None:
+    def __init__(self, gateway: Gateway, app: WSGIApplication) -> None:
         self._gateway = gateway
         self._app = app
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if asks(environ["PATH_INFO"]):
-            decision = self._gateway.quick(environ)
-            if decision is not None:
-                return _pass(decision, start_response)
-        return () if self._app is None else self._app(environ, start_response)
+        decision = self._known(environ)
+        if decision is None:
+            return self._app(environ, start_response)
+        return _pass(decision, start_response)
+
+    def fields(self, environ: WSGIEnvironment) -> Fields | None:
+        """The same for ``AsgiBridge``: the header fields of the answer, ``None`` for the rest."""
+        decision = self._known(environ)
+        if decision is None:
+            return None
+        name, token = decision.header
+        return [(name.lower().encode(), token.encode()), *_FIELDS]
+
+    def _known(self, environ: WSGIEnvironment) -> Decision | None:
+        return self._gateway.quick(environ) if asks(environ["PATH_INFO"]) else None
 
 
 def asks(path: str) -> bool:

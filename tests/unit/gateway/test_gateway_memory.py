@@ -65,7 +65,9 @@ def test_of_all_the_paths_that_one_person_asks_for_few_stay(
     inside = gateway_in(tmp_path)
     cookie = f"{COOKIE}={inside.open('jane')}"
     filler = "x" * 400
-    asked = [asking(cookie, uri=path.format(f"{filler}{number}")) for number in range(12_000)]
+    asked = [
+        asking(cookie, uri=path.format(f"{filler}{number}?panelId=3")) for number in range(12_000)
+    ]
     for environ in asked[:4000]:
         inside.gateway.quick(environ)
     answered(inside.auth, asked[0])
