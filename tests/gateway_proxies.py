@@ -105,9 +105,13 @@ def _nginx(directory: Path, files: dict[str, str]) -> list[str]:
 def _caddy(directory: Path, files: dict[str, str]) -> list[str]:
     log = "/var/log/caddy/grafana.access.log"
     printed = _replaced(files["Caddyfile"], log, directory / ACCESS_LOG)
-    printed = printed.replace("\n{\n", "\n{\n\tadmin off\n\tpersist_config off\n", 1)
+    printed = printed.replace("\n{\n", _CADDY_OPTIONS, 1)
     (directory / "Caddyfile").write_text(printed)
     return ["run", "--config", "Caddyfile", "--adapter", "caddyfile"]
+
+
+# Without the redirects from port 80, which is not ours.
+_CADDY_OPTIONS = "\n{\n\tadmin off\n\tpersist_config off\n\tauto_https disable_redirects\n"
 
 
 def _traefik(directory: Path, files: dict[str, str]) -> list[str]:

@@ -28,11 +28,11 @@ async function query() {
     body: JSON.stringify({ panelId: panel.id, from: to - range - refresh, to }),
   });
   const body = await response.json();
-  if (response.status === 401) {
+  if (response.status === 401 && body.login) {
     location.replace(body.login);
     throw new Error("signed out");
   }
-  if (!response.ok) throw new Error(body.message);
+  if (!response.ok) throw new Error(body.message ?? body.detail);
   const [times, ...columns] = body.results.A.frames[0].data.values;
   return { times, columns, to, range, refresh };
 }
