@@ -55,7 +55,8 @@ def command(*, config: Path | None, as_json: bool) -> None:
     concerns = service.concerns()
     if as_json:
         uris = redirect_uris(settings)
-        print_json({"ok": True, "warnings": concerns, "kid": kid, "redirect_uris": uris})
+        answer = {"ok": True, "warnings": concerns, "kid": kid, "redirect_uris": uris}
+        print_json(answer | {"gateway": dict(_gateway(settings))})
         return
     sources = ", ".join(f"{source.name} ({source.type})" for source in settings.source)
     redirects = redirect_uris(settings)
@@ -69,22 +70,25 @@ def command(*, config: Path | None, as_json: bool) -> None:
                 (True, f"grafana {t.name}", f"{t.url}, tokens live {settings.ttl(t)} s")
                 for t in settings.grafana
             ),
-            *((True, "gateway", text) for text in _gateway(settings)),
+            *((True, what, text) for what, text in _gateway(settings)),
         ]
     )
     for concern in concerns:
         warn(concern)
 
 
-def _gateway(settings: Settings) -> Iterator[str]:
-    """Which Grafanas are behind it, and what people may reach there."""
-    behind = ", ".join(target.name for target in settings.behind_gateway)
-    if not behind:
-        return
-    rules = len(settings.gateway.rule)
-    allowed = f"{rules} rules of yours" if rules else "the default rules"
-    log = ", only logged" if settings.gateway.rule_mode == "log" else ""
-    yield f"{settings.gateway.proxy} in front of {behind}, {allowed}{log}"
+def _gateway(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Who asks there, for which Grafanas, and what people may reach of them."""
+    for target in settings.behind_gateway:
+        peers = ", ".join(settings.web.trusted_proxies) or "nobody"
+        yield f"gateway {target.name}", f"{settings.gateway.proxy} at {peers} asks for {target.url}"
+    if settings.behind_gateway and not settings.gateway.rule:
+        yield "gateway rules", "the default: panels for Viewers, everything for Editors and Admins"
+    for number, rule in enumerate(settings.gateway.rule if settings.behind_gateway else ()):
+        lists = {"roles": rule.roles, "groups": rule.groups, "of": rule.origins, "at": rule.grafana}
+        who = "; ".join(f"{name} {', '.join(names)}" for name, names in lists.items() if names)
+        only = f", only {', '.join(rule.dashboards)}" if rule.dashboards else ""
+        yield f"gateway rule {number}", f"{who or 'everybody'}: {', '.join(rule.allow)}{only}"
 
 
 def _refuse(errors: list[EmbedJWTError], *, as_json: bool) -> NoReturn:

@@ -33,8 +33,8 @@ _PEM = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option(
     "--threads",
     type=click.IntRange(1, 256),
-    help="Threads per process; more of them cost throughput.  [default: 1, or 32 where a source "
-    "asks a provider while a request waits (oidc, introspection)]",
+    help="Threads per process; more of them cost throughput.  [default: 1, or 32 where a request "
+    "may have to wait: for a provider (oidc, introspection), or for the gateway's state store]",
 )
 @click.option("--tls-cert", type=_PEM, help="Certificate chain, PEM.")
 @click.option("--tls-key", type=_PEM, help="Its private key, PEM.")
@@ -71,8 +71,8 @@ def command(
         _check_certificate(tls_cert, tls_key)
     if config is not None:
         os.environ[CONFIG_FILE] = str(config.absolute())  # the workers read it again
-    if threads is None:  # a request that waits for a provider must not keep all others waiting
-        threads = 32 if settings.asks_providers else 1
+    if threads is None:  # a request that waits must not keep all others waiting
+        threads = 32 if settings.asks_providers or settings.behind_gateway else 1
     os.environ[SERVE_THREADS] = str(threads)
     configure_logging()
     # A forked worker would inherit the parent's signal handlers, and lose a stop that comes early.

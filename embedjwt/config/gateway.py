@@ -19,6 +19,7 @@ DASHBOARD = "{dashboard}"
 
 ProxyKind = Literal["nginx", "caddy", "traefik", "haproxy", "envoy"]
 
+_KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _METHODS = re.compile(r"[A-Z][A-Z-]*(,[A-Z][A-Z-]*)*")
 _LITERAL = re.compile(r"[^\x00-\x20\x7f-\x9f%\\;?#*{}]+")
 _WRITE = 'write "/path", "GET /path", "GET,POST /path" or one of "panel", "dashboard", "everything"'
@@ -52,6 +53,8 @@ def read_pattern(text: str) -> PathPattern:
     if not slash or (head and (head == methods or not _METHODS.fullmatch(methods))):
         raise ValueError(f"is no pattern: {_WRITE}; methods in capitals, one space after them")
     named = frozenset(methods.split(",")) if methods else frozenset()
+    if unknown := sorted(named - _KNOWN_METHODS):
+        raise ValueError(f"names the method {unknown[0]}, which no request to Grafana has")
     segments = tail.split("/") if tail else []
     open_end = segments[-1:] == ["**"]
     if open_end:
@@ -79,7 +82,10 @@ def _check_segment(segment: str) -> None:
 
 
 def _listed(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
+    """One pattern, or a JSON list of them; no commas, which divide methods."""
+    if isinstance(value, str):
+        return split_list(value) if value.lstrip().startswith("[") else (value,)
+    return value
 
 
 def _check_allow(value: str) -> str:

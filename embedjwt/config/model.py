@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -127,6 +128,13 @@ def enabled(sources: tuple[AnySource, ...]) -> tuple[AnySource, ...]:
     return kept
 
 
+def _address(url: str) -> str:
+    """A URL without the port that its scheme has anyway."""
+    parts = urlsplit(url.lower())
+    port = {"http": ":80", "https": ":443"}[parts.scheme]
+    return f"{parts.scheme}://{parts.netloc.removesuffix(port)}{urlsplit(url).path}"
+
+
 def _check_names(
     place: str, key: str, names: Sequence[str], known: Sequence[str], kind: str
 ) -> None:
@@ -241,6 +249,24 @@ class Settings(Section):
             _check_names(place, "grafana", rule.grafana, names, '[[grafana]] with mode = "gateway"')
             known = self.web.allowed_origins
             _check_names(place, "origins", rule.origins, known, "entry of [web] allowed_origins")
+        for target in self.behind_gateway:
+            if target.header_name.lower() in ("authorization", "cookie"):
+                raise ValueError(
+                    f"grafana {target.name!r}: header_name = {target.header_name!r} cannot be with "
+                    'mode = "gateway": what a browser sends under that name is taken out on the '
+                    "way; use Grafana's usual X-JWT-Assertion"
+                )
+        urls = [_address(target.url) for target in self.behind_gateway]
+        if len(set(urls)) != len(urls):
+            raise ValueError(
+                'two [[grafana]] tables with mode = "gateway" have the same url: that is all by '
+                "which requests are told apart"
+            )
+        if self.gateway.proxy and self.gateway.cookie_name == self.session.cookie_name:
+            raise ValueError(
+                "cookie_name is the same in [gateway] and [session]: on one host, one cookie would "
+                "push out the other"
+            )
         if len({target.url.partition(":")[0] for target in self.behind_gateway}) > 1:
             raise ValueError(
                 'the urls of [[grafana]] tables with mode = "gateway" must be all https or all '

@@ -67,6 +67,26 @@ def _gateway_warnings(settings: Settings) -> list[str]:
             "[web] trusted_proxies is empty: the gateway refuses every request; write the address "
             "of the proxy in front of Grafana as embedjwt sees it"
         )
+    if settings.behind_gateway and not settings.web.allowed_origins:
+        found.append(
+            "[web] allowed_origins is empty: no page may open a session at the gateway, or show "
+            'panels; write allowed_origins = ["https://app.example.com"]'
+        )
+    for target in settings.behind_gateway:
+        base = urlsplit(target.url).path
+        for rule in settings.gateway.rule:
+            found += [
+                f"[[gateway.rule]] allow {text!r}: paths count from Grafana's own, so leave out "
+                f"{base}"
+                for text in rule.allow
+                if base and f"/{text.partition('/')[2]}/".startswith(f"{base}/")
+            ]
+    by_group = any(rule.groups for rule in settings.gateway.rule)
+    mapped = any(settings.mapping_of(s).groups_attribute_path for s in settings.source)
+    if settings.behind_gateway and by_group and not mapped:
+        found.append(
+            "a [[gateway.rule]] is for groups, and groups_attribute_path is unset: it never applies"
+        )
     if settings.behind_gateway and settings.gateway.rule_mode == "log":
         found.append('[gateway] rule_mode = "log": people may reach all that Grafana lets them')
     return found

@@ -17,6 +17,9 @@ from embedjwt.errors import KeysUnavailable
 _WAIT = 5000
 """Milliseconds to wait for another process's lock."""
 
+_WAIT_TO_READ = 2000
+"""The same for who only reads: a commit takes no longer, and many may be waiting for the answer."""
+
 _BESIDE = ("", "-journal", "-wal", "-shm")
 _FOR_NOBODY_ELSE = 0o077
 _WRITABLE_BY_OTHERS = 0o022
@@ -52,6 +55,7 @@ class SQLite:
 
     def begin(self, connection: Connection) -> None:
         """A transaction that takes no lock before it reads."""
+        connection.execute(text(f"PRAGMA busy_timeout = {_WAIT_TO_READ}"))
         connection.execute(text("BEGIN"))
 
     def begin_exclusive(

@@ -88,6 +88,7 @@ class ForwardedRequests:
     """Reads what one kind of proxy says, if it is a trusted one, about one of our targets."""
 
     def __init__(self, proxy: ProxyKind, hosts: Hosts, trusted: TrustedPeers) -> None:
+        self._name = proxy
         self.kind = KINDS[proxy]
         self._trusted = trusted
         self._method, self._uri = _variable(self.kind.method), _variable(self.kind.uri)
@@ -106,8 +107,8 @@ class ForwardedRequests:
         if not method or not uri or not host:
             raise ForwardedRefused(
                 "the proxy does not say which request this is about",
-                hint=f"[gateway] proxy wants {self._expected()}; compare the proxy's configuration "
-                "with what 'embedjwt gateway-config' prints",
+                hint=f"[gateway] proxy = {self._name!r} wants {self._expected()}{_seen(environ)}; "
+                "compare the proxy's configuration with what 'embedjwt gateway-config' prints",
             )
         path, _, query = uri.partition("?")
         return self._about(method, host, path, query)
@@ -203,6 +204,13 @@ def _after_prefix(environ: Mapping[str, Any]) -> str | None:
     """Of a request to ``/gateway/auth/…``, as the bytes came: decoding happens once, elsewhere."""
     raw: str = environ.get("REQUEST_URI", "")
     return raw.removeprefix(AUTH) if raw.startswith(f"{AUTH}/") else None
+
+
+def _seen(environ: Mapping[str, Any]) -> str:
+    """For the hint: which proxy's words came instead."""
+    told = {kind.uri for kind in KINDS.values() if environ.get(_variable(kind.uri) or "")}
+    names = [name for name, kind in KINDS.items() if kind.uri in told]
+    return f", and there are the headers of {' or '.join(names)}" if names else ""
 
 
 def _variable(header: str | None) -> str | None:

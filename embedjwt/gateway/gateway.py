@@ -96,8 +96,9 @@ class Gateway:
             raise GatewayRefused(
                 "pages of another origin may not change anything in Grafana",
                 code="origin_not_allowed",
-                hint="a request that is not only read, or a WebSocket, needs Grafana's own Origin; "
-                "the proxy must pass it on",
+                hint="a request that is not only read, or a WebSocket, needs Grafana's own Origin, "
+                f"{asked.origin}; it had {environ.get('HTTP_ORIGIN', 'none')[:200]!r}. The proxy "
+                "must pass it on, and url must have the scheme that browsers use",
             )
         self._check_reach(decision, asked)
         return decision
@@ -203,20 +204,22 @@ class Gateway:
         if refused is None:
             return
         segments_of(asked.path)  # raises for what has more than one reading
-        said = {
-            "method": asked.method,
-            "path": asked.path,
-            "grafana": asked.target.name,
-            "source": decision.source,
-        }
+        rules = ", ".join(map(str, decision.reach.rules)) or "none"
         if self._only_logs:
-            _log.warning("path_rule_would_refuse", **said)
+            _log.warning(
+                "path_rule_would_refuse",
+                method=asked.method,
+                path=asked.path,
+                grafana=asked.target.name,
+                source=decision.source,
+                rules_that_apply=rules,
+            )
             return
         raise GatewayRefused(
             "this part of Grafana is not open here",
             code=refused,
-            hint=f"no [[gateway.rule]] that applies to this person allows {asked.method} "
-            f"{asked.path[:200]}",
+            hint=f"{asked.method} {asked.path[:200]}: rules that apply to this person: {rules} "
+            "(counted from 0, of yours or of the default ones); none of them allows it",
         )
 
     def _cookie_value(self, environ: WSGIEnvironment) -> str | None:

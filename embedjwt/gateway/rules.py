@@ -63,7 +63,8 @@ class PathRules:
         applying = tuple(i for i, rule in enumerate(self._rules) if rule.applies_to(visitor))
         reach = self._reaches.get(applying)
         if reach is None:
-            reach = Reach([entry for i in applying for entry in self._rules[i].entries])
+            entries = [entry for i in applying for entry in self._rules[i].entries]
+            reach = Reach(entries, applying)
             if len(self._reaches) >= _MOST_REACHES:
                 self._reaches = {}
             self._reaches[applying] = reach
@@ -73,9 +74,11 @@ class PathRules:
 class Reach:
     """What a person may reach: patterns, and the answers given so far."""
 
-    __slots__ = ("_answers", "_anywhere", "_by_first")
+    __slots__ = ("_answers", "_anywhere", "_by_first", "rules")
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
+    def __init__(self, entries: Sequence[Entry], rules: tuple[int, ...] = ()) -> None:
+        self.rules = rules
+        """Which rules it comes from, by their place in the configuration."""
         self._by_first: dict[str, list[Entry]] = {}
         self._anywhere: list[Entry] = []
         for entry in dict.fromkeys(entries):

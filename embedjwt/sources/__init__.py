@@ -54,6 +54,6 @@ def check_sources(settings: Settings) -> None:
 
         build_providers(settings)
     if signs_in or settings.behind_gateway:
-        from embedjwt.sessions.build import given_cookie_keys  # noqa: PLC0415
+        from embedjwt.sessions.build import check_session_state  # noqa: PLC0415
 
-        given_cookie_keys(settings)
+        check_session_state(settings)

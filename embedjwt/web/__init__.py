@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from flask import Flask
+from werkzeug.wrappers import Response
 
 from embedjwt.assets import static_dir
+from embedjwt.errors import RequestRefused
 from embedjwt.service import Service
 from embedjwt.sources import SourceChain
 from embedjwt.web import health, jwks, metrics, problems
@@ -28,8 +30,8 @@ def build_app(service: Service, sources: SourceChain) -> Flask:
     app.extensions["embedjwt"] = service
     problems.install(app)
     jwks.install(app, service)
-    health.install(app, service)
-    metrics.install(app, service)
+    health.install(app, service, sources.state)
+    metrics.install(app, service, sources.state)
     origins = OriginGuard(service.settings)
     shared_paths, login = {PATH}, None
     if sources.own_login is not None:
@@ -47,6 +49,8 @@ def build_app(service: Service, sources: SourceChain) -> Flask:
             app, service, sources, state=sources.state, guard=origins, login=login
         )
         shared_paths |= gateway.SHARED_PATHS
+    else:
+        _say_that_the_gateway_is_off(app)
     ahead = _ahead(EmbedTokens(service, sources, origins), paths, app.wsgi_app)
     safe = SafeAnswers(ahead, origins, shared_paths=frozenset(shared_paths))
     app.wsgi_app = safe  # type: ignore[method-assign]
@@ -55,6 +59,24 @@ def build_app(service: Service, sources: SourceChain) -> Flask:
         app.extensions["embedjwt.quick"] = quick.fields
         app.wsgi_app = quick  # type: ignore[method-assign]
     return app
+
+
+def _say_that_the_gateway_is_off(app: Flask) -> None:
+    """A proxy that asks it should not be left with a path that nobody knows."""
+
+    @app.route("/gateway/<path:_path>", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+    def gateway_off(_path: str) -> Response:
+        raise GatewayOff(
+            "the gateway is off",
+            hint='it needs [gateway] proxy, and a [[grafana]] with mode = "gateway"',
+        )
+
+
+class GatewayOff(RequestRefused):
+    """Somebody asks a gateway that is not configured."""
+
+    code = "gateway_off"
+    status = 404
 
 
 def _ahead(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from flask import Flask
 
 from embedjwt.service import Service
 
+if TYPE_CHECKING:
+    from embedjwt.sessions.build import SessionState
 
-def install(app: Flask, service: Service) -> None:
+
+def install(app: Flask, service: Service, state: SessionState | None) -> None:
     """Adds ``/healthz`` (alive) and ``/readyz`` (may sign and publish).
 
     A store that fails does not make a process unready at once: its keys are good for a while, and
@@ -24,5 +29,6 @@ def install(app: Flask, service: Service) -> None:
         key.sign({})  # an HSM may be gone
         published = service.keys.current  # refused where it is too old to be published
         # What exactly is wrong names paths, so it is in the log alone.
-        status = "ready" if service.keys.problem is None else "degraded"
+        well = service.keys.problem is None and (state is None or state.works())
+        status = "ready" if well else "degraded"
         return {"status": status, "kid": key.kid, "revision": published.ring.revision}

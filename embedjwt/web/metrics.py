@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from flask import Flask, Response
 from prometheus_client import CollectorRegistry, generate_latest
@@ -14,17 +14,37 @@ from embedjwt.keys.ring import KeyState
 from embedjwt.keys.schedule import upcoming
 from embedjwt.service import Service
 
+if TYPE_CHECKING:
+    from embedjwt.sessions.build import SessionState
+
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def install(app: Flask, service: Service) -> None:
+def install(app: Flask, service: Service, state: SessionState | None) -> None:
     """Adds ``/metrics``; it holds nothing secret."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Keys(service))
+    if state is not None:
+        registry.register(_State(state))
 
     @app.get("/metrics")
     def metrics() -> Response:
         return Response(generate_latest(registry), content_type=_CONTENT_TYPE)
+
+
+class _State(Collector):
+    """How the state store is doing."""
+
+    def __init__(self, state: SessionState) -> None:
+        self._state = state
+
+    def collect(self) -> Iterator[Metric]:
+        """Read afresh for each scrape."""
+        yield GaugeMetricFamily(
+            "embedjwt_state_store_up",
+            "Whether sessions can be read: of logins, and of the gateway.",
+            float(self._state.works()),
+        )
 
 
 class _Keys(Collector):

@@ -48,7 +48,7 @@ class GatewayPaths:
         """The application of a path of the proxy's, ``None`` for every other."""
         if asks(path):
             return self.auth
-        return self.denied if path == DENIED and not self.gateway.hands_on else None
+        return self.denied if path == DENIED else None
 
     def quickly(self, app: WSGIApplication) -> QuickAuth:
         """The layer that answers what is known, ahead of ``app``."""

@@ -52,6 +52,25 @@ class TestInit:
         checked = run("check", "--config", "there/deep/embedjwt.toml", "--json")
         assert result_of(checked)["ok"] is True
 
+    def test_check_tells_who_asks_the_gateway_and_what_is_open(
+        self, run: Run, tmp_path: Path
+    ) -> None:
+        run("init")
+        config = tmp_path / "embedjwt.toml"
+        text = config.read_text().replace("[gateway]\n", '[gateway]\nproxy = "caddy"\n')
+        text = text.replace("[[grafana]]\n", '[[grafana]]\nmode = "gateway"\n')
+        text = text.replace("[web]\n", '[web]\ntrusted_proxies = ["192.0.2.7"]\n')
+        config.write_text(text)
+        told = result_of(run("check", "--json"))["gateway"]
+        assert told["gateway default"] == "caddy at 192.0.2.7/32 asks for http://localhost:3000"
+        assert "panels for Viewers" in told["gateway rules"]
+        rule = '[[gateway.rule]]\nroles = ["Viewer"]\nallow = ["panel"]\ndashboards = ["cpu"]\n'
+        config.write_text(text + rule)
+        told = result_of(run("check", "--json"))["gateway"]
+        assert told["gateway rule 0"] == "roles Viewer: panel, only cpu"
+        config.write_text(text.replace("[session]\n", '[session]\nfile = "there/not/state.db"\n'))
+        assert "session.file" in run("check", status=1).stderr
+
     def test_the_ring_says_who_made_it(self, run: Run, tmp_path: Path) -> None:
         run("init")
         maker = json.loads((tmp_path / "jwks/ring.json").read_text())["changed_by"]

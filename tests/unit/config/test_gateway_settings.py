@@ -12,10 +12,23 @@ from gateway_visitor import APP, BEHIND_GATEWAY, GRAFANA
 
 Make = Callable[..., Settings]
 PANEL = {"allow": ["panel"]}
+BASE_PATH = {"grafana": [{"url": f"{GRAFANA}/base", "mode": "gateway"}]}
 
 
 def gateway(*rules: dict[str, Any], **keys: Any) -> dict[str, Any]:
     return {**BEHIND_GATEWAY, "gateway": {"proxy": "nginx", "rule": list(rules), **keys}}
+
+
+def two(*urls: str) -> dict[str, Any]:
+    grafana = [
+        {"name": str(number), "url": url, "mode": "gateway", "audience": str(number)}
+        for number, url in enumerate(urls)
+    ]
+    return {**gateway(), "grafana": grafana}
+
+
+def test_two_on_one_host_differ_in_their_paths(make_settings: Make) -> None:
+    assert len(make_settings(**two(f"{GRAFANA}/a", f"{GRAFANA}/b")).behind_gateway) == 2
 
 
 def test_off_by_default(make_settings: Make) -> None:
@@ -40,15 +53,20 @@ def test_serves_the_targets_that_say_so(make_settings: Make) -> None:
         (gateway({"allow": ["get /x"]}), "methods in capitals"),
         (gateway(proxy="apache"), "gateway.proxy"),
         (gateway(proxi="nginx"), "proxy"),
-        (
-            {
-                **gateway(),
-                "grafana": [
-                    {"name": "a", "url": "https://a.example", "mode": "gateway"},
-                    {"name": "b", "url": "http://localhost:3000", "mode": "gateway"},
-                ],
-            },
-            "must be all https or all http",
+        (two("https://a.example", "http://localhost:3000"), "must be all https or all http"),
+        (two("https://a.example", "https://A.example:443"), "have the same url"),
+        (two("https://a.example/x", "https://a.example/x"), "have the same url"),
+        (gateway({"allow": ["GIT /x"]}), "names the method GIT"),
+        (gateway(cookie_name="embedjwt_session"), "cookie_name is the same"),
+        *(
+            (
+                {
+                    **gateway(),
+                    "grafana": [{"url": GRAFANA, "mode": "gateway", "header_name": name}],
+                },
+                "is taken out on the way",
+            )
+            for name in ("Authorization", "cookie")
         ),
     ],
 )
@@ -69,6 +87,13 @@ def test_rules_of_what_is_there(make_settings: Make) -> None:
     [
         (gateway(), None),
         ({**gateway(), "web": {"allowed_origins": [APP]}}, "trusted_proxies is empty"),
+        ({**gateway(), "web": {"trusted_proxies": ["::1"]}}, "no page may open a session"),
+        (gateway({**PANEL, "groups": ["a"]}), "groups_attribute_path is unset"),
+        (
+            {**gateway({"allow": ["GET /base/d/x"]}), **BASE_PATH},
+            "leave out /base",
+        ),
+        ({**gateway({"allow": ["GET /based/x", "panel"]}), **BASE_PATH}, None),
         (gateway(rule_mode="log"), "people may reach all"),
         ({**gateway(), "grafana": [{"url": GRAFANA}]}, "[gateway] proxy has no effect"),
         ({"grafana": [{"url": GRAFANA, "mode": "gateway"}]}, "set [gateway] proxy"),
@@ -83,9 +108,12 @@ def test_said_at_every_start(make_settings: Make, tables: dict[str, Any], said: 
 def test_from_the_environment(make_settings: Make) -> None:
     environ = {
         "EMBEDJWT_GATEWAY__PROXY": "caddy",
-        "EMBEDJWT_GATEWAY__RULE__0__ALLOW": "panel",
+        "EMBEDJWT_GATEWAY__RULE__0__ALLOW": '["panel", "GET,POST /api/x"]',
+        "EMBEDJWT_GATEWAY__RULE__1__ALLOW": "GET,POST /api/y",
         "EMBEDJWT_GATEWAY__RULE__0__GROUPS": "a, b",
     }
     settings = make_settings(environ, grafana=BEHIND_GATEWAY["grafana"])
     assert settings.gateway.proxy == "caddy"
     assert settings.gateway.rule[0].groups == ("a", "b")
+    assert settings.gateway.rule[0].allow == ("panel", "GET,POST /api/x")
+    assert settings.gateway.rule[1].allow == ("GET,POST /api/y",)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from structlog.testing import capture_logs
 
 from gateway_visitor import (
     APP,
@@ -105,8 +106,13 @@ def test_what_is_open_by_now_is_never_answered_with_a_token(nginx, bearer: Beare
         assert "X-JWT-Assertion" not in answer.headers
 
 
-def test_only_nginx_has_that_path(caddy: Caddy) -> None:
-    assert caddy.denied().status_code == 404
+def test_a_proxy_of_another_kind_is_told_what_is_wrong(caddy: Caddy) -> None:
+    """nginx asks, and [gateway] proxy says Caddy."""
+    with capture_logs() as logs:
+        answer = caddy.denied(**AS_SCRIPT)
+    assert (answer.status_code, answer.json["code"]) == (400, "forwarded_invalid")
+    assert "proxy = 'caddy' wants X-Forwarded-Method" in logs[0]["hint"]
+    assert "there are the headers of nginx" in logs[0]["hint"]
 
 
 def test_a_token_in_an_address_is_taken_out(told: Callable[..., Any]) -> None:
