@@ -76,6 +76,12 @@ class Decisions:
                     del self._kept[name]
 
 
+_PATIENCE = 1.0
+"""Seconds; to find out takes milliseconds, unless a provider is slow."""
+
+_MAX_WAITING = 64
+
+
 @dataclass(slots=True)
 class _Turn:
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -83,7 +89,11 @@ class _Turn:
 
 
 class Turns:
-    """One at a time for each name: what the first finds out, the others need not."""
+    """One at a time for each name: what the first finds out, the others need not.
+
+    That is worth a second, and not for many: who has waited so long, or finds ``_MAX_WAITING``
+    before it, goes on beside the others.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -95,10 +105,13 @@ class Turns:
         with self._lock:
             turn = self._turns.setdefault(name, _Turn())
             turn.waiting += 1
+            patience = _PATIENCE if turn.waiting <= _MAX_WAITING else 0
+        taken = turn.lock.acquire(timeout=patience)
         try:
-            with turn.lock:
-                yield
+            yield
         finally:
+            if taken:
+                turn.lock.release()
             with self._lock:
                 turn.waiting -= 1
                 if not turn.waiting:

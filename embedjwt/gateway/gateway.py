@@ -80,7 +80,7 @@ class Gateway:
     def quick(self, environ: WSGIEnvironment) -> Decision | None:
         """The decision, where it can be had without waiting for anything; ``None`` elsewhere."""
         if self._endings.due:
-            return None  # somebody has to look; the others go on meanwhile
+            self._endings.wake()
         return self._remembered(environ)
 
     def decide(self, environ: WSGIEnvironment) -> Decision:
@@ -223,14 +223,15 @@ class Gateway:
         )
 
     def _cookie_value(self, environ: WSGIEnvironment) -> str | None:
-        """The cookie, if there is exactly one; as :class:`SessionCookie` reads it, but faster."""
+        """The cookie, if it has exactly one value: as :class:`SessionCookie` has it, but faster."""
         name, cookies = self._cookie.name, environ.get("HTTP_COOKIE", "")
         if '"' in cookies:  # between quotes, what looks like our cookie is another's value
             values = Request(environ).cookies.getlist(name)
         else:  # str.strip() takes more off, and what only looks like __Host- a subdomain may set
             pairs = [crumb.partition("=") for crumb in cookies.split(";") if name in crumb]
             values = [value.strip(" \t") for key, _, value in pairs if key.strip(" \t") == name]
-        return values[0] if len(values) == 1 else None
+        different = {value for value in values if value}
+        return different.pop() if len(different) == 1 else None
 
 
 def _refuse_url(asked: Forwarded) -> None:

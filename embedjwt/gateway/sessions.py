@@ -120,18 +120,23 @@ class GatewaySessions:
             )
         return replace(record, redeem_until=None)
 
-    def opened(self, record: SessionRecord, before: GatewaySession | None) -> str:
+    def opened(
+        self, record: SessionRecord, before: GatewaySession | None, *, ends_others: bool
+    ) -> str:
         """The id of a session with this record; ``before`` is the one that the browser has.
 
-        If that is the same person's it is renewed and keeps its id; otherwise it ends.
+        If that is the same person's it is renewed and keeps its id. Another's ends, with
+        ``ends_others``: for a page of ours has said who is there now, not any link.
         """
         if before is not None:
             stored = before.stored
             if _same_person(stored.record, record):
                 kept = replace(record, created_at=stored.record.created_at)
-                if self._store.replace(before.id, stored.version, kept):
+                old = stored.record
+                changed = (kept.documents, kept.host_app) != (old.documents, old.host_app)
+                if self._store.replace(before.id, stored.version, kept, announced=changed):
                     return before.id
-            else:
+            elif ends_others:
                 self._store.end(before.id)
                 _log.info("gateway_session_ended", source=stored.record.source, why="user change")
         session_id = self._created(record)

@@ -16,7 +16,9 @@ from werkzeug.wrappers import Request, Response
 from embedjwt.errors import SessionRefused
 from embedjwt.sources.carrier import Cookie
 
-_SIGNED = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
+# An id, its time and 32 bytes of HMAC, in base64url as it is written: readers of base64 pass over
+# other characters and spare bits, so that one cookie would have many values.
+_SIGNED = re.compile(r"[\w-]{1,128}\.[\w-]{1,8}\.[\w-]{42}[AEIMQUYcgkosw048]", re.ASCII)
 
 _MAX_SKEW = 60
 """Seconds by which the clock of the process that signed the cookie may run ahead of ours."""
@@ -87,7 +89,7 @@ class SessionCookie:
 
     def _verified(self, value: str) -> tuple[str, int]:
         try:
-            if not _SIGNED.fullmatch(value):  # base64 would pass over whatever is not of it
+            if not _SIGNED.fullmatch(value):
                 raise BadData("not of our making")
             # Without max_age, to tell what is old from what is not ours.
             session_id, signed_at = self._signer.unsign(value, return_timestamp=True)

@@ -1,4 +1,4 @@
-"""Which sessions were ended, told to every process that remembers some of them."""
+"""Which sessions were ended, or have changed, told to every process that remembers some of them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 
 from sqlalchemy import Connection, column, insert, select, table, text, update
 
 from embedjwt.database import Database
+from embedjwt.errors import EmbedJWTError
 
 KEPT = 60
 """Seconds for which an ending can be read at least; who comes too late forgets everything."""
@@ -26,7 +28,7 @@ _ADD = text("UPDATE embedjwt_ended_count SET value = value + :added RETURNING va
 
 
 def note_ended(connection: Connection, keys: Sequence[str], now: int) -> None:
-    """Write down that these sessions (``StoredSession.key``) end with the transaction.
+    """Write down that these sessions (``StoredSession.key``) end, or change, with the transaction.
 
     Whoever writes holds the row of the count until its commit, so the numbers become visible in
     their order, and nobody who has read one finds a lower one later.
@@ -77,6 +79,16 @@ class Endings:
     def current(self) -> bool:
         """Whether what is remembered may be believed without looking."""
         return self._monotonic() - self._looked_at < MAX_AGE
+
+    def wake(self) -> None:
+        """Let a thread of its own :meth:`look`, for who cannot wait. Its failure shows in that
+        nothing is :attr:`current` for long."""
+        if not self._lock.locked():
+            threading.Thread(target=self._try, name="embedjwt-endings", daemon=True).start()
+
+    def _try(self) -> None:
+        with suppress(EmbedJWTError):
+            self.look()
 
     def look(self) -> None:
         """Read what is new, if it is time. Where another thread is at it, wait only if needed.

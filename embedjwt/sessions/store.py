@@ -166,12 +166,19 @@ class SessionStore:
             )
 
     def replace(
-        self, session_id: str, version: int, record: SessionRecord, *, pause: int = 0
+        self,
+        session_id: str,
+        version: int,
+        record: SessionRecord,
+        *,
+        pause: int = 0,
+        announced: bool = False,
     ) -> bool:
         """Keep what a renewal brought; the next version may be renewed in ``pause`` seconds.
 
-        ``False``, with nothing kept, where the session has ended or another replaced this version:
-        an ended session never comes back.
+        ``announced``: whoever remembers the session is told to look at it anew. ``False``, with
+        nothing kept, where the session has ended or another replaced this version: an ended
+        session never comes back.
         """
         key = row_key(session_id)
         begins = math.ceil(self._clock() + pause) if pause else 0
@@ -182,6 +189,8 @@ class SessionStore:
                 .where(_SESSION.c.id_digest == key, _SESSION.c.version == version)
                 .values(**values)
             )
+            if replaced.rowcount == 1 and announced:
+                note_ended(connection, [key], int(self._clock()))
             return replaced.rowcount == 1
 
     def end(self, session_id: str, version: int | None = None) -> bool:

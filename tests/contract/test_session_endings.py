@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -104,6 +105,30 @@ def test_twice_a_second_and_no_more(store: SessionStore, follower: Follower) -> 
     assert follower.endings.current
     follower.time.now += 0.5
     assert not follower.endings.current
+
+
+def test_a_thread_looks_for_who_cannot_wait(store: SessionStore, follower: Follower) -> None:
+    session_id = create(store)
+    follower.look()
+    store.end(session_id)
+    follower.time.now += 0.5
+    for _ in range(20):
+        follower.endings.wake()
+    deadline = time.monotonic() + 5
+    while not follower.forgotten and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert follower.forgotten == [frozenset({row_key(session_id)})]
+    assert not follower.endings.due
+
+
+def test_a_renewal_is_told_if_that_is_asked(store: SessionStore, follower: Follower) -> None:
+    session_id = create(store)
+    assert store.replace(session_id, 1, RECORD)
+    assert follower.look() == []
+    assert not store.replace(session_id, 1, RECORD, announced=True)
+    assert follower.look() == []
+    assert store.replace(session_id, 2, RECORD, announced=True)
+    assert follower.look() == [frozenset({row_key(session_id)})]
 
 
 def test_who_looked_too_long_ago_forgets_everything(

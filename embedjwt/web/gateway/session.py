@@ -71,7 +71,8 @@ class GatewayCookies:
         if here is None:
             return flask.jsonify(answer | self._ticket(record, target, answer.get("url"), now))
         response = flask.jsonify(answer)
-        self._keep(request, response, self._sessions.opened(record, before))
+        session_id = self._sessions.opened(record, before, ends_others=True)
+        self._keep(request, response, session_id)
         return response
 
     def close(self, request: Request) -> Response:
@@ -107,7 +108,8 @@ class GatewayCookies:
             if before is None:
                 raise
             return response  # a reload: who came with that ticket is still here
-        self._keep(request, response, self._sessions.opened(record, before))
+        session_id = self._sessions.opened(record, before, ends_others=False)
+        self._keep(request, response, session_id)
         return response
 
     def _sent_on(self, request: Request, now: int) -> Response:

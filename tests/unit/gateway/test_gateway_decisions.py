@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -77,6 +78,24 @@ def test_turns_are_one_at_a_time_and_leave_nothing_behind() -> None:
     with ThreadPoolExecutor(12) as pool:
         list(pool.map(take, "aabbaabbaabb"))
     assert set(most) == {1}
+    assert turns._turns == {}
+
+
+def test_a_turn_that_takes_long_is_not_waited_for() -> None:
+    turns, go_on = Turns(), threading.Event()
+
+    def hold() -> None:
+        with turns.of("a"):
+            go_on.wait(10)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    started = time.monotonic()
+    with turns.of("a"):
+        waited = time.monotonic() - started
+    go_on.set()
+    holder.join()
+    assert 0.5 < waited < 5
     assert turns._turns == {}
 
 

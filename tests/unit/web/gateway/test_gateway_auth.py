@@ -195,6 +195,18 @@ def test_changed_cookies_are_refused(signed_in: Visitor) -> None:
     assert signed_in.ask().status_code == 200
 
 
+def test_one_session_has_one_cookie(signed_in: Visitor) -> None:
+    """base64 passes over other characters, and over bits that are to spare at its end."""
+    kept = signed_in.cookie
+    last = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    spare = kept[:-1] + last[last.index(kept[-1]) + 1]
+    for cookie in (spare, f"{kept}=", f"{kept}!", f"{kept[:-5]}~{kept[-5:]}", f"{kept}\xa0"):
+        signed_in.cookie = cookie
+        assert signed_in.ask(**AS_SCRIPT).status_code == 401
+    signed_in.cookie = f"{kept}; {kept}"
+    assert signed_in.ask().status_code == 200
+
+
 def test_the_cookie_of_a_login_is_not_the_gateways(signed_in: Visitor) -> None:
     signed_in.cookie = signed_in.cookie.replace("embedjwt_gateway", "embedjwt_session")
     assert signed_in.ask(**AS_SCRIPT).status_code == 401

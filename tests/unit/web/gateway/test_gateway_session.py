@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -110,6 +111,19 @@ class TestRenewal:
         assert login_of(visitor) == "bob@example.com"
         visitor.cookie = before
         assert visitor.ask(**AS_SCRIPT).status_code == 401
+
+    def test_with_fewer_rights_it_is_less_within_a_second(self, make_app, bearer: Bearer) -> None:
+        app = make_app(**BEHIND_GATEWAY, mapping={"role_attribute_path": "role"})
+        visitor = Visitor(app)
+        visitor.open(bearer(role="Admin"))
+        assert visitor.ask("/api/admin/users").status_code == 200
+        before = visitor.cookie
+        visitor.open(bearer(role="Viewer"))
+        time.sleep(1.1)
+        for cookie in (visitor.cookie, before):
+            visitor.cookie = cookie
+            answer = visitor.ask("/api/admin/users", **AS_SCRIPT)
+            assert (answer.status_code, answer.json["code"]) == (403, "path_not_allowed")
 
     def test_the_cookie_alone_says_how_long_it_lasts(
         self, visitor: Visitor, bearer: Bearer, clock: FakeClock
@@ -232,6 +246,18 @@ class TestTickets:
         clock.now += 31
         assert visitor.enter(url).status_code == 401
         assert visitor.cookie == ""
+
+    def test_of_another_person_it_ends_nobodys_session(
+        self, app: Flask, page: Visitor, visitor: Visitor, bearer: Bearer
+    ) -> None:
+        """Any page may lead there; that somebody else is signed in now, only ours may say."""
+        visitor.open(bearer())
+        kept = visitor.cookie
+        url = page.open(bearer(sub="u2", email="bob@example.com")).json["enter_url"]
+        visitor.enter(url)
+        assert login_of(visitor) == "bob@example.com"
+        visitor.cookie = kept
+        assert login_of(visitor) == "jane@example.com"
 
     def test_only_on_grafanas_host(self, page: Visitor, bearer: Bearer) -> None:
         ticket = page.open(bearer()).json["ticket"]
