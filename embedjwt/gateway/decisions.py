@@ -18,11 +18,12 @@ MAX_REMEMBERED = 16_384
 class Decision:
     """The header that goes on to Grafana, what its person may reach, and what it all stands on.
 
+    ``header`` is as it goes on the wire, its name in lower case.
     ``sessions`` are the keys of those whose end is the end of this. ``source`` is for the log.
     """
 
     token: EmbedToken
-    header: tuple[str, str]
+    header: tuple[bytes, bytes]
     reach: Reach
     sessions: tuple[str, ...] = ()
     source: str = ""

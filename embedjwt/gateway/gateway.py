@@ -193,7 +193,7 @@ class Gateway:
         )
         return Decision(
             token=token,
-            header=(target.header_name, token.token),
+            header=(target.header_name.lower().encode(), token.token.encode()),
             reach=self._rules.reach_of(visitor),
             sessions=() if found is None else found.keys,
             source=session.source,

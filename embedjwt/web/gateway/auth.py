@@ -80,8 +80,7 @@ class QuickAuth:
         decision = self._known(environ)
         if decision is None:
             return None
-        name, token = decision.header
-        return [(name.lower().encode(), token.encode()), *_FIELDS]
+        return [decision.header, *_FIELDS]
 
     def _known(self, environ: WSGIEnvironment) -> Decision | None:
         return self._gateway.quick(environ) if asks(environ["PATH_INFO"]) else None
@@ -93,5 +92,6 @@ def asks(path: str) -> bool:
 
 
 def _pass(decision: Decision, start_response: StartResponse) -> Iterable[bytes]:
-    start_response("200 OK", [decision.header, _NOT_STORED, _EMPTY])
+    name, token = decision.header
+    start_response("200 OK", [(name.decode(), token.decode()), _NOT_STORED, _EMPTY])
     return []

@@ -22,7 +22,7 @@ REACH = PathRules(()).reach_of(Visitor(frozenset({"Viewer"}), frozenset(), "", "
 
 def decision(*sessions: str) -> Decision:
     token = EmbedToken("token", {}, issued_at=1000, expires_at=1300, kid="k1")
-    return Decision(token, ("X-JWT-Assertion", "token"), REACH, sessions)
+    return Decision(token, (b"X-JWT-Assertion", b"token"), REACH, sessions)
 
 
 def yes() -> bool:
