@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import re
 import shutil
 import signal
 import socket
@@ -48,15 +49,21 @@ def program(kind: Kind) -> str | None:
 
 
 @contextmanager
-def running_proxy(kind: Kind, directory: Path, site: GatewaySite) -> Iterator[str]:
+def running_proxy(
+    kind: Kind, directory: Path, site: GatewaySite, *others: GatewaySite
+) -> Iterator[str]:
     """Runs the proxy with what ``render`` prints, until the block ends.
 
     It listens on ``127.0.0.1`` at the site's port, which is free, and yields the site's URL without
-    its base path. ``directory``, which may be new, gets ``access.log`` and ``output.log``.
+    its base path. ``others`` are at the same port, for proxies that read several files (not HAProxy
+    and Envoy). ``directory``, which may be new, gets ``access.log`` and ``output.log``.
     """
     need_proxy(kind)
     directory.mkdir(parents=True, exist_ok=True)
-    command = _COMMANDS[kind](directory, render(kind, site))
+    files: dict[str, str] = {}
+    for each in (site, *others):
+        files |= render(kind, each)
+    command = _COMMANDS[kind](directory, files)
     with (directory / OUTPUT).open("wb") as output:
         process = subprocess.Popen(
             [program(kind) or kind, *command],
@@ -78,10 +85,10 @@ _AS_ROOT = "user root;\n" if os.geteuid() == 0 else ""
 
 def _nginx(directory: Path, files: dict[str, str]) -> list[str]:
     """As a part of a whole configuration, which needs no root."""
-    printed = files["embedjwt-gateway.conf"]
-    printed = _replaced(printed, "/var/log/nginx/grafana.access.log", directory / ACCESS_LOG)
-    printed = _replaced(printed, "/var/log/nginx/error.log", directory / OUTPUT)
-    (directory / "embedjwt-gateway.conf").write_text(printed)
+    for name, text in files.items():
+        printed = _logged(text, "/var/log/nginx/", directory)
+        printed = _replaced(printed, "/var/log/nginx/error.log", directory / OUTPUT)
+        (directory / name).write_text(printed)
     temporary = "".join(
         f"    {name}_temp_path {directory}/{name};\n"
         for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -90,7 +97,7 @@ def _nginx(directory: Path, files: dict[str, str]) -> list[str]:
         f"{_AS_ROOT}daemon off;\nworker_processes 1;\npid {directory}/nginx.pid;\n"
         f"error_log {directory}/{OUTPUT};\n"
         "events { worker_connections 1024; }\n"
-        f"http {{\n{temporary}    include {directory}/embedjwt-gateway.conf;\n}}\n"
+        f"http {{\n{temporary}    include {directory}/embedjwt-gateway-*.conf;\n}}\n"
     )
     return [
         "-p",
@@ -103,10 +110,14 @@ def _nginx(directory: Path, files: dict[str, str]) -> list[str]:
 
 
 def _caddy(directory: Path, files: dict[str, str]) -> list[str]:
-    log = "/var/log/caddy/grafana.access.log"
-    printed = _replaced(files["Caddyfile"], log, directory / ACCESS_LOG)
-    printed = printed.replace("\n{\n", _CADDY_OPTIONS, 1)
-    (directory / "Caddyfile").write_text(printed)
+    """The Caddyfile imports the sites."""
+    for name, text in files.items():
+        if name == "Caddyfile":
+            printed = _replaced(text, "/etc/caddy", directory)
+            printed = printed.replace("\n{\n", _CADDY_OPTIONS, 1)
+        else:
+            printed = _logged(text, "/var/log/caddy/", directory)
+        (directory / name).write_text(printed)
     return ["run", "--config", "Caddyfile", "--adapter", "caddyfile"]
 
 
@@ -115,10 +126,13 @@ _CADDY_OPTIONS = "\n{\n\tadmin off\n\tpersist_config off\n\tauto_https disable_r
 
 
 def _traefik(directory: Path, files: dict[str, str]) -> list[str]:
-    static = _replaced(files["traefik.yml"], "/var/log/traefik/access.log", directory / ACCESS_LOG)
-    static = _replaced(static, "/etc/traefik", directory)
-    (directory / "traefik.yml").write_text(static)
-    (directory / "embedjwt-gateway.yml").write_text(files["embedjwt-gateway.yml"])
+    (directory / "conf.d").mkdir()
+    for name, text in files.items():
+        if name == "traefik.yml":
+            printed = _replaced(text, "/var/log/traefik/access.log", directory / ACCESS_LOG)
+            (directory / name).write_text(_replaced(printed, "/etc/traefik", directory))
+        else:
+            (directory / "conf.d" / name).write_text(text)
     return ["--configFile=traefik.yml"]
 
 
@@ -151,6 +165,13 @@ def _replaced(text: str, path: str, by: Path) -> str:
     """The configuration with a path that only root may write to moved."""
     assert path in text, f"{path} is no longer in what is printed"
     return text.replace(path, str(by))
+
+
+def _logged(text: str, logs: str, directory: Path) -> str:
+    """The configuration with its access log, which is named by the host, in the directory."""
+    moved, count = re.subn(rf"{logs}\S+\.access\.log", str(directory / ACCESS_LOG), text)
+    assert count == 1, f"{logs}….access.log is no longer in what is printed"
+    return moved
 
 
 def _wait(process: subprocess.Popen[bytes], kind: Kind, site: GatewaySite, output: Path) -> None:

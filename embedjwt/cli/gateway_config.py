@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
@@ -15,6 +16,7 @@ from embedjwt.cli.common import (
     print_json,
     refusals_shown,
     settings_and_target,
+    usage_error,
     warn,
 )
 
@@ -46,7 +48,7 @@ _EMBEDJWT = "http://127.0.0.1:8080"
     help="embedjwt, as the proxy reaches it.",
 )
 @click.option("--tls-cert", metavar="PATH", help="The certificate, on the proxy's machine.")
-@click.option("--tls-key", metavar="PATH", help="Its key.")
+@click.option("--tls-key", metavar="PATH", help="Its key; not for haproxy.")
 @click.option(
     "--listen", metavar="ADDR", help="Where the proxy listens  [default: the port of the url]"
 )
@@ -54,8 +56,9 @@ _EMBEDJWT = "http://127.0.0.1:8080"
     "--output",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write the files there; none is replaced.",
+    help="Write the files there.",
 )
+@click.option("--force", is_flag=True, help="With --output: replace files that are there.")
 @json_option
 @refusals_shown
 def command(
@@ -69,12 +72,13 @@ def command(
     tls_key: str | None,
     listen: str | None,
     output: Path | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Print the configuration of a proxy that asks embedjwt on each request to Grafana."""
-    from embedjwt.cli.new_files import new_files
     from embedjwt.gateway.proxies import comment, render, site_for
 
+    _check_certificate(proxy, tls_cert, tls_key)
     settings, target = settings_and_target(config, grafana)
     site = site_for(
         settings,
@@ -87,10 +91,10 @@ def command(
     )
     files = render(proxy, site)
     warnings = list(_warnings(proxy, settings, target))
+    if tls_cert is not None and not site.https:
+        warnings.append(f"--tls-cert is not used: browsers reach {target.url} without TLS")
     if output is not None:
-        with new_files() as write:
-            for name, text in files.items():
-                write(output / name, text)
+        _write(output, files, force=force)
     if as_json:
         print_json({"proxy": proxy, "files": files, "warnings": warnings})
         return
@@ -99,10 +103,42 @@ def command(
             click.echo(str(output / name))
             continue
         if len(files) > 1:
-            click.echo(comment(proxy, name, f"--- {name} ---"))
+            click.echo(comment(name, f"--- {name} ---"))
         click.echo(text, nl=False)
     for warning in warnings:
         warn(warning)
+
+
+def _check_certificate(proxy: Kind, cert: str | None, key: str | None) -> None:
+    if proxy == "haproxy":
+        if key is not None:
+            usage_error("haproxy reads certificate and key from one file: name it as --tls-cert")
+    elif (cert is None) != (key is None):
+        given, missing = ("--tls-cert", "--tls-key") if key is None else ("--tls-key", "--tls-cert")
+        usage_error(f"{given} needs {missing} beside it")
+
+
+def _write(directory: Path, files: dict[str, str], *, force: bool) -> None:
+    """Readable by the proxy: there is nothing secret in them."""
+    from embedjwt.cli.new_files import already_there, new_files
+    from embedjwt.keys.files import PUBLIC
+
+    new = {directory / name: text for name, text in files.items()}
+    new = {path: text for path, text in new.items() if not _holds(path, text)}
+    there = [path for path in new if path.exists()]
+    if there and not force:
+        raise already_there(there[0], remedy="replace it with --force, or ")
+    with new_files(PUBLIC, replace=force) as write:
+        for path, text in new.items():
+            write(path, text)
+
+
+def _holds(path: Path, text: str) -> bool:
+    """As a file that the configurations of two Grafanas share, when the second is written."""
+    try:
+        return path.read_bytes() == text.encode()
+    except OSError:
+        return False
 
 
 def _warnings(proxy: Kind, settings: Settings, target: GrafanaTarget) -> Iterator[str]:
@@ -124,6 +160,12 @@ def _warnings(proxy: Kind, settings: Settings, target: GrafanaTarget) -> Iterato
             f"the gateway does not serve the Grafana {target.name!r}: write "
             f'mode = "gateway" in its [[grafana]]'
         )
+    for other in settings.behind_gateway:
+        if other != target and urlsplit(other.url).netloc == urlsplit(target.url).netloc:
+            yield (
+                f"the Grafana {other.name!r} is at the same host: put its lines for Grafana into "
+                "this configuration by hand, by path, for a proxy takes one site a host"
+            )
     if not settings.web.allowed_origins:
         yield (
             "[web] allowed_origins is empty: only Grafana's own pages may frame Grafana; write "

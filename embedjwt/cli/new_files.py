@@ -1,4 +1,4 @@
-"""Files of which there are all or none: written privately, whole, and over nothing."""
+"""Files of which there are all or none: written whole, and over nothing unless told to."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from embedjwt.errors import EmbedJWTError
@@ -18,18 +19,19 @@ _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # as on vfat
 
 
 @contextmanager
-def new_files() -> Iterator[Write]:
-    """Gives a function that writes a new file, for its owner only.
+def new_files(mode: int = PRIVATE, *, replace: bool = False) -> Iterator[Write]:
+    """Gives a function that writes a new file, with this mode less the umask.
 
-    A file that is there is never replaced: ``EmbedJWTError`` (``already_initialised``). Where the
-    block fails, what was written is gone again.
+    A file that is there is replaced only with ``replace``; else ``EmbedJWTError``
+    (``already_initialised``). Where the block fails, what is new is gone again.
     """
     written: list[Path] = []
 
     def write(path: Path, text: str) -> None:
         try:
             make_parents(path)
-            _write(path, text)
+            replaces = replace and path.is_file()
+            _write(path, text, mode, replaces=replaces)
         except FileExistsError as error:
             raise already_there(path) from error
         except OSError as error:
@@ -37,7 +39,8 @@ def new_files() -> Iterator[Write]:
                 f"cannot write {path}: {error.strerror}",
                 hint="name a directory that you may write to, with space in it",
             ) from error
-        written.append(path)
+        if not replaces:
+            written.append(path)
 
     try:
         yield write
@@ -47,24 +50,29 @@ def new_files() -> Iterator[Write]:
         raise
 
 
-def already_there(path: Path) -> EmbedJWTError:
-    """The refusal to write over a file."""
+def already_there(path: Path, *, remedy: str = "") -> EmbedJWTError:
+    """The refusal to write over a file; ``remedy`` comes before the usual ones."""
+    away = f"mv {quoted(path)} {quoted(path)}.old"
     return EmbedJWTError(
         f"{path} is there already, and nothing was changed",
-        hint=f"name another directory, or move it away: mv {quoted(path)} {quoted(path)}.old",
+        hint=f"{remedy}name another directory, or move it away: {away}",
         code="already_initialised",
     )
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str, mode: int, *, replaces: bool) -> None:
     """The file appears under its name when all of it is on the disk."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        with open(part, "x", encoding="utf-8", newline="", opener=_private) as new:
+        opener = partial(os.open, mode=mode)
+        with open(part, "x", encoding="utf-8", newline="", opener=opener) as new:
             new.write(text)
             new.flush()
             os.fsync(new.fileno())
-        _name(part, path)
+        if replaces:
+            part.replace(path)
+        else:
+            _name(part, path)
     finally:
         part.unlink(missing_ok=True)
     sync_directory(path.parent)
@@ -79,7 +87,3 @@ def _name(part: Path, path: Path) -> None:
             raise
         path.open("x").close()
         part.replace(path)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, PRIVATE)

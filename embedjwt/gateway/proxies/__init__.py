@@ -1,55 +1,52 @@
 """The configurations of reverse proxies in front of Grafana, as text.
 
-``site.py`` says what a configuration is made of; ``templates/`` holds one directory a proxy, each
-file of which becomes one file of the answer.
+``site.py`` says what a configuration is made of, ``unavailable.py`` what a proxy answers by itself;
+``templates/`` holds one directory a proxy, each file of which becomes one file of the answer.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import get_args
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from embedjwt.config.gateway import ProxyKind
+from embedjwt.gateway.proxies import unavailable
 from embedjwt.gateway.proxies.site import GatewaySite, check_site, site_for
 
-__all__ = ["FILES", "KINDS", "GatewaySite", "Kind", "render", "site_for"]
+__all__ = ["KINDS", "GatewaySite", "Kind", "render", "site_for"]
 
 Kind = ProxyKind
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A file to write, and how a comment starts in it."""
-
-    name: str
-    comment: str = "#"
-
-
-FILES: dict[Kind, tuple[_File, ...]] = {
-    "nginx": (_File("embedjwt-gateway.conf"),),
-    "caddy": (_File("Caddyfile"),),
-    "traefik": (_File("traefik.yml"), _File("embedjwt-gateway.yml")),
-    "haproxy": (_File("haproxy.cfg"), _File("embedjwt.lua", "--")),
-    "envoy": (_File("envoy.yaml"),),
+_TEMPLATES_OF: dict[Kind, tuple[str, ...]] = {
+    "nginx": ("embedjwt-gateway.conf",),
+    "caddy": ("Caddyfile", "embedjwt-gateway.caddy"),
+    "traefik": ("traefik.yml", "embedjwt-gateway.yml"),
+    "haproxy": ("haproxy.cfg", "embedjwt.lua"),
+    "envoy": ("envoy.yaml",),
 }
 
 
 def render(kind: Kind, site: GatewaySite) -> dict[str, str]:
     """The files of a proxy's configuration, by name.
 
-    Raises ``RequestRefused`` where a value of the site cannot be written safely.
+    What is one Grafana's own is in a file ``embedjwt-gateway-NAME…``, where the proxy reads several
+    files. Raises ``RequestRefused`` where a value of the site cannot be written safely.
     """
     check_site(site)
-    return {file.name: _template(kind, file.name).render(site=site) for file in FILES[kind]}
+    return {
+        template.replace("embedjwt-gateway", f"embedjwt-gateway-{site.name}"): (
+            _TEMPLATES.get_template(f"{kind}/{template}").render(site=site)
+        )
+        for template in _TEMPLATES_OF[kind]
+    }
 
 
-def comment(kind: Kind, name: str, text: str) -> str:
+def comment(name: str, text: str) -> str:
     """A comment line in the language of a file."""
-    mark = next(file.comment for file in FILES[kind] if file.name == name)
-    return f"{mark} {text}"
+    return f"{'--' if name.endswith('.lua') else '#'} {text}"
 
 
 _TEMPLATES = Environment(
@@ -60,7 +57,7 @@ _TEMPLATES = Environment(
     keep_trailing_newline=True,
     autoescape=False,  # noqa: S701 - no HTML; check_site refuses what would need quoting
 )
-
-
-def _template(kind: Kind, name: str) -> Template:
-    return _TEMPLATES.get_template(f"{kind}/{name}")
+_TEMPLATES.globals |= {
+    "unavailable_page": unavailable.PAGE,
+    "unavailable_problem": unavailable.PROBLEM,
+}

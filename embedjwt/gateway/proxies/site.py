@@ -29,6 +29,7 @@ _PRESET_HEADERS = {name: headers.names() for name, headers in PRESETS.items()} |
     "azure-app-service": [app_service.HEADER, app_service.ID_HEADER, app_service.NAME_HEADER]
 }
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class GatewaySite:
     def url(self) -> str:
         """The target's URL, with the port where it is not the scheme's own."""
         scheme = "https" if self.https else "http"
-        port = "" if self.port == _DEFAULT_PORTS[scheme] else f":{self.port}"
+        port = f":{self.port}" if self.url_has_port else ""
         return f"{scheme}://{self.bracketed_host}{port}{self.base_path}"
 
     @property
@@ -104,9 +105,18 @@ class GatewaySite:
         return " ".join(["frame-ancestors", "'self'", *self.frame_ancestors])
 
     @property
-    def identifier(self) -> str:
-        """The host as a word, so that the configurations of two Grafanas go side by side."""
-        return re.sub(r"[^a-z0-9]+", "_", self.host.lower()).strip("_")
+    def name(self) -> str:
+        """The host, and an unusual port, as one word for names: files of two Grafanas differ.
+
+        No host has ``_``, which stands for what a name may not hold.
+        """
+        host = self.host.lower().replace(":", "_")
+        return f"{host}_{self.port}" if self.url_has_port else host
+
+    @property
+    def url_has_port(self) -> bool:
+        """Whether the port is not the scheme's own."""
+        return self.port != _DEFAULT_PORTS["https" if self.https else "http"]
 
     @property
     def claimed_headers(self) -> tuple[str, ...]:
@@ -176,10 +186,14 @@ def check_site(site: GatewaySite) -> None:
     for name, path in (("--tls-cert", site.tls_cert), ("--tls-key", site.tls_key)):
         if path is not None and not _FILE.fullmatch(path):
             raise _refused(name, path, "an absolute path of letters, digits and /._+@~-")
-    upstream_address(site.grafana_upstream)
-    upstream_address(site.embedjwt_upstream)
     if site.listen is not None:
         listen_address(site.listen)
+    for url in (site.grafana_upstream, site.embedjwt_upstream):
+        if _is_the_proxy(site, upstream_address(url)):
+            raise RequestRefused(
+                f"the upstream {url} is the proxy itself",
+                hint="name the address where the proxy finds it, such as " + GRAFANA,
+            )
 
 
 def upstream_address(url: str) -> Address:
@@ -218,6 +232,14 @@ def _identity_headers(settings: Settings) -> tuple[str, ...]:
             names |= {name for name in (*given, source.name_header, source.groups_header) if name}
             names |= set(_PRESET_HEADERS[source.preset]) if source.preset else set()
     return tuple(sorted(names))
+
+
+def _is_the_proxy(site: GatewaySite, upstream: Address) -> bool:
+    """Whether requests would go in a circle: by the public name, or by the loopback."""
+    if upstream.host.lower() == site.host.lower():
+        return upstream.port in (site.port, site.address.port)
+    hosts = _LOOPBACK if site.address.host in ("", *_LOOPBACK) else (site.address.host,)
+    return upstream.port == site.address.port and upstream.host.lower() in hosts
 
 
 def _is_host(host: str) -> bool:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import ssl
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trustme
@@ -16,7 +15,6 @@ from click.testing import CliRunner, Result
 
 from embedjwt.cli.gateway_config import command
 from embedjwt.config import load_settings
-from embedjwt.errors import RequestRefused
 from embedjwt.gateway.proxies import KINDS, GatewaySite, Kind, render, site_for
 from gateway_proxies import need_proxy, running_proxy
 from running_service import free_port
@@ -47,10 +45,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return run
 
 
-def everything(kind: Kind, site: GatewaySite) -> str:
-    return "".join(render(kind, site).values())
-
-
 def test_deploy_holds_what_is_printed() -> None:
     settings = load_settings(DEPLOY / "embedjwt.toml")
     site = site_for(settings, settings.grafana[0])
@@ -59,84 +53,10 @@ def test_deploy_holds_what_is_printed() -> None:
         assert {file.name: file.read_text() for file in (DEPLOY / kind).iterdir()} == printed
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_settings_arrive(kind: Kind) -> None:
-    site = GatewaySite(
-        host="panels.example.org",
-        port=8443,
-        https=True,
-        header_name="X-Panel-Token",
-        frame_ancestors=("https://a.example.org", "http://localhost:5173"),
-        grafana_upstream="http://10.0.0.7:3001",
-        embedjwt_upstream="http://embed.internal:8081",
-        tls_cert="/certs/panels.pem",
-        tls_key="/certs/panels.key",
-        identity_headers=("Remote-User",),
-    )
-    text = everything(kind, site)
-    assert "X-JWT-Assertion" not in text.replace("X_JWT_Assertion", "")
-    assert "'self' https://a.example.org http://localhost:5173\"" in text
-    for wanted in ("panels.example.org", "8443", "x-panel-token", "remote-user", "/certs/panels"):
-        assert wanted in text.lower()
-    for host, port in (("10.0.0.7", 3001), ("embed.internal", 8081)):
-        assert f"{host}:{port}" in text or f'"{host}", port_value: {port}' in text
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_listen_is_where_it_listens(kind: Kind) -> None:
-    text = everything(kind, replace(SITE, listen="127.0.0.2:9443"))
-    assert "127.0.0.2" in text
-    assert "9443" in text
-
-
-REFUSED: dict[str, dict[str, Any]] = {
-    "header with a quote": {"header_name": "X'Y"},
-    "header with a dollar": {"header_name": "X-$host"},
-    "header with a dot": {"header_name": "X.Y"},
-    "header of many dashes": {"header_name": "A-b-c-d-e-f"},
-    "host with a brace": {"host": "grafana{}.example.com"},
-    "host with a space": {"host": "grafana example"},
-    "host with a line": {"host": "grafana.example.com\n}"},
-    "base path with a semicolon": {"base_path": "/a;b"},
-    "origin with a quote": {"frame_ancestors": ("https://app.example.com'",)},
-    "origin with a semicolon": {"frame_ancestors": ("https://a.example.com;script-src *",)},
-    "origin with a path": {"frame_ancestors": ("https://a.example.com/x",)},
-    "identity header with a line": {"identity_headers": ("X-User\n",)},
-    "certificate with a space": {"tls_cert": "/certs/a b.pem"},
-    "certificate with a quote": {"tls_key": '/certs/"a"'},
-    "relative certificate": {"tls_cert": "a.pem"},
-    "upstream with a path": {"grafana_upstream": "http://127.0.0.1:3000/grafana"},
-    "upstream over https": {"embedjwt_upstream": "https://embed.example.com"},
-    "upstream with a user": {"grafana_upstream": "http://me@127.0.0.1:3000"},
-    "upstream with a wild port": {"grafana_upstream": "http://127.0.0.1:99999"},
-    "upstream without a scheme": {"grafana_upstream": "127.0.0.1:3000"},
-    "listening on a name": {"listen": "localhost:80"},
-    "listening without a port": {"listen": "127.0.0.1"},
-    "listening on port 0": {"listen": "127.0.0.1:0"},
-}
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_written_safely_is_refused(case: str) -> None:
-    for kind in KINDS:
-        with pytest.raises(RequestRefused):
-            render(kind, replace(SITE, **REFUSED[case]))
-
-
-@pytest.mark.parametrize("host", ["::1", "2001:db8::1"])
-def test_an_ipv6_host_is_bracketed(host: str) -> None:
-    for kind in KINDS:
-        assert host in everything(kind, replace(SITE, host=host, listen="[::1]:443"))
-    assert replace(SITE, host=host).url == f"https://[{host}]"
-
-
-def test_twins_are_every_underscore_for_a_dash() -> None:
-    twins = replace(SITE, header_name="X-JWT-Assertion").header_twins
-    assert set(twins) == {"X_JWT-Assertion", "X-JWT_Assertion", "X_JWT_Assertion"}
-
-
 def test_one_file_is_printed_as_it_is(run: Run) -> None:
-    assert run("nginx").stdout == (DEPLOY / "nginx" / "embedjwt-gateway.conf").read_text()
+    assert (
+        run("nginx").stdout == (DEPLOY / "nginx" / f"embedjwt-gateway-{SITE.host}.conf").read_text()
+    )
 
 
 def test_several_files_are_told_apart(run: Run) -> None:
@@ -145,18 +65,92 @@ def test_several_files_are_told_apart(run: Run) -> None:
     assert "-- --- embedjwt.lua ---" in lines
 
 
-def test_output_writes_every_file_and_replaces_none(run: Run, tmp_path: Path) -> None:
+def files_in(directory: Path) -> dict[str, str]:
+    return {file.name: file.read_text() for file in directory.iterdir()}
+
+
+def test_output_writes_every_file_and_replaces_none_unasked(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
     run("traefik", "--output", "out")
-    written = {file.name: file.read_text() for file in (tmp_path / "out").iterdir()}
-    expected = {file.name: file.read_text() for file in (DEPLOY / "traefik").iterdir()}
-    assert written == expected
-    assert "is there already" in run("traefik", "--output", "out", status=1).stderr
+    assert files_in(out) == files_in(DEPLOY / "traefik")
+    (out / "traefik.yml").write_text("of their own")
+    refused = run("traefik", "--output", "out", status=1).stderr
+    assert "traefik.yml is there already" in refused
+    assert "--force" in refused
+    assert (out / "traefik.yml").read_text() == "of their own"
+    run("traefik", "--output", "out", "--force")
+    assert files_in(out) == files_in(DEPLOY / "traefik")
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy", "traefik"])
+def test_the_files_of_two_grafanas_go_into_one_directory(
+    run: Run, tmp_path: Path, kind: Kind
+) -> None:
+    first = "[[grafana]]"
+    second = '[[grafana]]\nname = "two"\nmode = "gateway"\nurl = "https://two.example.com"\n'
+    for name in ("default", "two"):
+        run(kind, "--grafana", name, "--output", "out", changes={first: second + first})
+    written = set(files_in(tmp_path / "out"))
+    assert {name for name in written if "two.example.com" in name}
+    assert {name for name in written if "grafana.example.com" in name}
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_the_proxy_may_read_what_is_written(run: Run, tmp_path: Path, force: bool) -> None:
+    """There is no secret in it; the umask has its say."""
+    before = os.umask(0o027)
+    try:
+        if force:
+            run("nginx", "--output", "out")
+        run("nginx", "--output", "out", *(["--force"] if force else []))
+    finally:
+        os.umask(before)
+    assert {file.stat().st_mode & 0o777 for file in (tmp_path / "out").iterdir()} == {0o640}
+
+
+CERT, KEY = ("--tls-cert", "/certs/a.pem"), ("--tls-key", "/certs/a.key")
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "said"),
+    [
+        ("nginx", CERT, "--tls-cert needs --tls-key"),
+        ("envoy", KEY, "--tls-key needs --tls-cert"),
+        ("haproxy", (*CERT, *KEY), "from one file"),
+    ],
+    ids=["cert alone", "key alone", "haproxy key"],
+)
+def test_half_a_certificate_is_refused(
+    run: Run, kind: Kind, options: tuple[str, ...], said: str
+) -> None:
+    assert said in run(kind, *options, status=2).stderr
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_whole_certificate_is_taken(run: Run, kind: Kind) -> None:
+    assert CERT[1] in run(kind, *CERT, *(() if kind == "haproxy" else KEY)).stdout
+
+
+def test_a_certificate_without_tls_is_warned_of(run: Run) -> None:
+    plain = {"https://grafana.example.com": "http://localhost:8443"}
+    assert "--tls-cert is not used" in run("nginx", *CERT, *KEY, changes=plain).stderr
+
+
+def test_a_second_grafana_at_the_same_host_is_warned_of(run: Run) -> None:
+    first = '[[grafana]]\nurl = "https://grafana.example.com"'
+    second = (
+        '[[grafana]]\nname = "two"\nmode = "gateway"\nurl = "https://grafana.example.com/two"\n'
+    )
+    elsewhere = second.replace("grafana.example.com", "other.example.com")
+    for other, warned in ((second, True), (elsewhere, False)):
+        said = run("nginx", "--grafana", "default", changes={first: other + first}).stderr
+        assert ("'two' is at the same host" in said) is warned
 
 
 def test_json(run: Run) -> None:
     printed = json.loads(run("caddy", "--json").stdout)
     assert printed["proxy"] == "caddy"
-    assert set(printed["files"]) == {"Caddyfile"}
+    assert set(printed["files"]) == {"Caddyfile", f"embedjwt-gateway-{SITE.host}.caddy"}
     assert 'write proxy = "caddy"' in printed["warnings"][0]
 
 
