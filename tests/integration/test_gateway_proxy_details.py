@@ -6,11 +6,12 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import pytest
 
 from gateway_proxies import PROXIES, Kind
-from gateway_stack import FRAME, OLD_FRAME, PANEL, QUERY, SCRIPT, Field, Stack, each_stack
+from gateway_stack import FRAME, OLD_FRAME, PANEL, QUERY, SCRIPT, Field, Stack, each_stack, send
 
 stack = pytest.fixture(scope="module", params=PROXIES)(each_stack)
 
@@ -30,6 +31,22 @@ class TestDataSources:
         hop = ("Connection", f"close{also}")
         came = stack.visitor("jane").reach("POST", QUERY, *SCRIPT, hop, (name, "Bearer x"))
         assert came.values("X-DS-Authorization") == []
+
+
+@pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"])
+def test_the_method_that_was_judged_counts(stack: Stack, name: str) -> None:
+    came = stack.visitor("jane").reach("POST", QUERY, *SCRIPT, (name, "DELETE"))
+    assert came.values(name) == []
+
+
+@pytest.mark.parametrize("host", ["elsewhere.example.com", "localhost.example.com", "x"])
+def test_a_host_of_another_grafana_is_not_served(stack: Stack, host: str) -> None:
+    """Its rules, and its tokens, are others; nginx would take any host that comes to its port."""
+    jane = stack.visitor("jane")
+    target = urlsplit(stack.origin)
+    with stack.nothing_reaches_grafana():
+        for field in (("Host", host), ("Host", f"{host}:{target.port}")):
+            send(target.port or 0, "GET", PANEL, *SCRIPT, ("Cookie", jane.cookie), field)
 
 
 class TestRefusals:

@@ -24,6 +24,8 @@ _CLAIMED = (
     *("Forwarded", "X-Forwarded-Method", "X-Forwarded-Port", "X-Forwarded-Prefix"),
     *("X-Forwarded-Server", "X-Forwarded-Uri", "X-Original-Method", "X-Original-URI"),
     *("X-Original-URL", "X-Real-IP", "X-Rewrite-URL"),
+    # the method that was judged is the method that counts, also behind Grafana's data source proxy
+    *("X-HTTP-Method", "X-HTTP-Method-Override", "X-Method-Override"),
 )
 _PRESET_HEADERS = {name: headers.names() for name, headers in PRESETS.items()} | {
     "azure-app-service": [app_service.HEADER, app_service.ID_HEADER, app_service.NAME_HEADER]
@@ -83,6 +85,11 @@ class GatewaySite:
     def bracketed_host(self) -> str:
         """The host as it stands in a URL."""
         return Address(self.host, self.port).bracketed
+
+    @property
+    def host_pattern(self) -> str:
+        """A regular expression for the Host of a request to it."""
+        return rf"^{re.escape(self.bracketed_host)}(:{self.port})?$"
 
     @property
     def address(self) -> Address:
