@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
+import structlog
 from flask import Flask
 
 from embedjwt.config import Settings, parse_settings
@@ -18,6 +19,21 @@ from embedjwt.sources import build_sources
 from embedjwt.web import build_app
 from postgres import postgres  # noqa: F401  (a fixture)
 from tests_support import MINIMAL, NODE_MODULES, UPSTREAM_SECRET, FakeClock, need
+
+
+@pytest.fixture(autouse=True)
+def logs_as_the_test_wants(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A command that sets up logging does so for its test alone: loggers that kept what they were
+    set up with could be listened to by nobody after it."""
+    configure = structlog.configure
+
+    def without_caching(**options: Any) -> None:
+        configure(**(options | {"cache_logger_on_first_use": False}))
+
+    monkeypatch.setattr(structlog, "configure", without_caching)
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ class Denials:
     def once_more(self, request: Request) -> Response:
         """For a request that was refused and would pass by now."""
         asked = self._asked(request)
-        if asked is not None and navigates(request):
+        if asked is not None and asked.method == "GET" and navigates(request):
             return found(asked.url)
         answer = problem(
             request,

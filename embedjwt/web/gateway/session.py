@@ -91,9 +91,12 @@ class GatewayCookies:
         """``GET``: a browser's way to Grafana, through a ticket, to an address without one."""
         here = self._here(request)
         ticket = request.args.get("ticket")
+        wanted = request.args.get("to", "")
         if here is None:
-            return self._sent_on(request, now)
-        wanted = request.args.get("to") or f"{here.base_path}/"
+            return self._sent_on(request, wanted, now)
+        if ticket is None and wanted.startswith(here.origin):  # one host for both, and sent there
+            return self._sent_on(request, wanted, now)
+        wanted = wanted or f"{here.base_path}/"
         to = self._safe(wanted, here.origin) if wanted.startswith("/") else None
         if to is None:
             raise _to_refused()
@@ -112,9 +115,9 @@ class GatewayCookies:
         self._keep(request, response, session_id)
         return response
 
-    def _sent_on(self, request: Request, now: int) -> Response:
+    def _sent_on(self, request: Request, wanted: str, now: int) -> Response:
         """From embedjwt's own host to Grafana's, with a ticket for whoever is signed in here."""
-        to = self._safe(request.args.get("to", ""))
+        to = self._safe(wanted)
         place = None if to is None else self._place(to)
         if to is None or place is None:
             raise _to_refused()

@@ -102,7 +102,9 @@ def test_what_is_open_by_now_is_never_answered_with_a_token(nginx, bearer: Beare
     again = nginx.denied("/api/annotations", **AS_SCRIPT)
     assert (again.status_code, again.json["code"]) == (503, "try_again")
     assert again.headers["Retry-After"] == "1"
-    for answer in (moved, again):
+    posted = nginx.denied("/api/ds/query", "POST", **AS_TAB, Origin=GRAFANA)
+    assert posted.status_code == 503  # a redirect would make a GET of it
+    for answer in (moved, again, posted):
         assert "X-JWT-Assertion" not in answer.headers
 
 

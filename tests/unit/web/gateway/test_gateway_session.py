@@ -317,6 +317,18 @@ class TestEntering:
         assert third.headers["Location"] == f"{GRAFANA}{PANEL}"
         assert login_of(visitor) == "jane@example.com"
 
+    def test_where_one_host_is_both(self, make_app, bearer: Bearer) -> None:
+        grafana = [{"url": f"https://{OWN_HOST}/grafana", "mode": "gateway"}]
+        visitor = Visitor(make_app(**{**BEHIND_GATEWAY, "grafana": grafana}), OWN_HOST)
+        url = "/gateway/enter?to=/grafana/d-solo/cpu/_"
+        hops = []
+        while "/gateway/enter" in url and len(hops) < 5:
+            url = visitor.enter(url, **AS_TAB, **bearer()).headers["Location"]
+            url = url.removeprefix(f"https://{OWN_HOST}")
+            hops.append(url)
+        assert (len(hops), url) == (3, "/grafana/d-solo/cpu/_")
+        assert visitor.ask("/grafana/d-solo/cpu/_").status_code == 200
+
     def test_nobody_is_signed_in(self, page: Visitor) -> None:
         answer = page.enter(f"/gateway/enter?to={GRAFANA}/", **AS_TAB)
         assert answer.status_code == 401
