@@ -17,7 +17,7 @@ run: $(VENV)/.run
 
 # Two processes, for many tests wait for servers and clocks. One: $(BIN)/python -m pytest
 test: lint tests/node/node_modules/.ready tests/canaille/.venv/.ready
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -20,6 +20,15 @@ from embedjwt.web import build_app
 from postgres import postgres  # noqa: F401  (a fixture)
 from tests_support import MINIMAL, NODE_MODULES, UPSTREAM_SECRET, FakeClock, need
 
+LONGEST = ("test_rotation_property", "test_rotation_under_load", "test_database_standby")
+"""Modules that take a minute or more."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest begin first, so that no process goes on alone when the others are done."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
+
 
 @pytest.fixture(autouse=True)
 def logs_as_the_test_wants(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
