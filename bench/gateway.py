@@ -12,11 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cookies import open_sessions
-from bench.load import CONNECTIONS, Load, Server, median_of, ratios, running, show_ratio, wrk
+from bench.load import (
+    CONNECTIONS,
+    SECONDS,
+    Server,
+    compare,
+    median_of,
+    ratios,
+    running,
+    show_ratio,
+    wrk,
+)
 from bench.site import Site, write_gateway_site
 from embedjwt.config.environment import SERVE_THREADS
 
-_ROUNDS, _SECONDS = 5, 4
 _PATH = "/gateway/auth"
 _BARE, _OURS, _THREADS = "bare WSGI", "/gateway/auth", "the same, 32 threads"
 _COOKIES, _MORE_COOKIES = 10_000, 20_000  # the latter: more than are remembered
@@ -76,7 +85,7 @@ def _measure(servers: _Servers, site: Site, cookies: Sequence[str]) -> None:
     memory = {"after start-up": ours.worker_memory()}
     done = _compare(servers.named, one, {_OURS: "aim ≥ 0.5", _THREADS: ""})
     while done < _HOT:
-        done += wrk(ours, _PATH, one, _SECONDS).requests
+        done += wrk(ours, _PATH, one, SECONDS).requests
     memory[f"after {_HOT:,} hot requests"] = ours.worker_memory()
     print(f"\n  {_COOKIES:,} cookies, one request at a time\n")
     _show_misses(ours, cookies[:_COOKIES])
@@ -92,19 +101,9 @@ def _measure(servers: _Servers, site: Site, cookies: Sequence[str]) -> None:
 
 
 def _compare(servers: dict[str, Server], script: Path, aims: dict[str, str]) -> int:
-    """Prints the loads in interleaved rounds, for whatever else the machine does hits all alike,
-    and ratios to bare WSGI; returns how many requests ``_OURS`` has answered."""
-    rounds: dict[str, list[Load]] = {name: [] for name in servers}
-    for _ in range(_ROUNDS):
-        for name, server in servers.items():
-            rounds[name].append(wrk(server, _PATH, script, _SECONDS))
-    for name, loads in rounds.items():
-        load, memory = median_of(loads), servers[name].worker_memory()
-        print(
-            f"  {name:<20} {load.rate:8.0f} req/s   p50 {load.p50:6.2f} ms"
-            f"   p99 {load.p99:6.2f} ms   {load.cpu:5.0f} µs CPU   {memory:5.0f} MiB a worker"
-        )
-    print()
+    """Prints loads and their ratios to bare WSGI; returns how many requests ``_OURS`` has
+    answered."""
+    rounds = compare(servers, _PATH, script)
     for name, aim in aims.items():
         show_ratio(f"{name:<20}", ratios(rounds[name], rounds[_BARE]), _BARE, aim)
     return median_of(rounds[_OURS]).requests

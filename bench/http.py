@@ -11,10 +11,9 @@ import time
 from contextlib import ExitStack
 from urllib.request import urlopen
 
-from bench.load import Load, free_port, median_of, ratios, running, show_ratio, wrk
+from bench.load import compare, free_port, ratios, running, show_ratio
 from bench.site import Site
 
-_ROUNDS, _SECONDS = 5, 4
 _OURS = "embedjwt, minting"
 _PATH = "/v1/embed-token"
 
@@ -34,17 +33,7 @@ def measure_http(site: Site) -> None:
     }
     with ExitStack() as stack:
         servers = {n: stack.enter_context(running(*t, site)) for n, t in targets.items()}
-        rounds: dict[str, list[Load]] = {name: [] for name in targets}
-        for _ in range(_ROUNDS):
-            for name, server in servers.items():
-                rounds[name].append(wrk(server, _PATH, script, _SECONDS))
-        for name, loads in rounds.items():
-            load, memory = median_of(loads), servers[name].worker_memory()
-            print(
-                f"  {name:<20} {load.rate:8.0f} req/s   p50 {load.p50:6.2f} ms"
-                f"   p99 {load.p99:6.2f} ms   {memory:5.0f} MiB a worker"
-            )
-    print()
+        rounds = compare(servers, _PATH, script)
     for bare, aim in (("bare Flask route", "aim ≥ 0.4"), ("bare WSGI", "")):
         show_ratio(_OURS, ratios(rounds[_OURS], rounds[bare]), bare, aim)
     starts = [_start_up(site) for _ in range(3)]

@@ -18,6 +18,8 @@ from pathlib import Path
 from bench.site import Site
 
 CONNECTIONS = 8
+SECONDS = 4
+_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,23 @@ def median_of(loads: Sequence[Load]) -> Load:
         statistics.median(load.p99 for load in loads),
         statistics.median(load.cpu for load in loads),
     )
+
+
+def compare(servers: Mapping[str, Server], path: str, script: Path) -> dict[str, list[Load]]:
+    """The loads in interleaved rounds, for whatever else the machine does hits all alike; prints
+    the one in the middle of each server."""
+    rounds: dict[str, list[Load]] = {name: [] for name in servers}
+    for _ in range(_ROUNDS):
+        for name, server in servers.items():
+            rounds[name].append(wrk(server, path, script, SECONDS))
+    for name, loads in rounds.items():
+        load, memory = median_of(loads), servers[name].worker_memory()
+        print(
+            f"  {name:<20} {load.rate:8.0f} req/s   p50 {load.p50:6.2f} ms"
+            f"   p99 {load.p99:6.2f} ms   {load.cpu:5.0f} µs CPU   {memory:5.0f} MiB a worker"
+        )
+    print()
+    return rounds
 
 
 def show_ratio(ours: str, ratio: Sequence[float], bare: str, aim: str) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
+import structlog
+
 from embedjwt.config import GrafanaTarget, MappingSettings, Settings, warnings
 from embedjwt.errors import RequestRefused
 from embedjwt.identity import Identity, UpstreamSession
@@ -17,6 +19,8 @@ from embedjwt.keys.operations import Operator
 from embedjwt.mapping.orgs import parse_org_mapping
 from embedjwt.rules import Rules, build_rules
 from embedjwt.tokens import EmbedToken, TokenIssuer
+
+_log = structlog.get_logger("embedjwt.tokens")
 
 Clock = Callable[[], float]
 """Unix seconds; ``time.time`` outside the tests."""
@@ -84,6 +88,17 @@ class Service:
         found = list(dict.fromkeys(found))
         found += key_concerns(self.keys.ring, self.clock(), self.operator)
         return found
+
+
+def log_issued(token: EmbedToken, session: UpstreamSession, target: GrafanaTarget) -> None:
+    """For whoever hands a token out: which one, for what, and nothing of the person."""
+    _log.debug(
+        "token_issued",
+        source=session.source,
+        grafana=target.name,
+        kid=token.kid,
+        jti=token.claims["jti"],
+    )
 
 
 def _org_mapping_concerns(mapping: MappingSettings, target: GrafanaTarget) -> list[str]:

@@ -204,7 +204,7 @@ def _first_answer(site: GatewaySite) -> bytes:
         else http.client.HTTPConnection(site.host, port, timeout=15)
     ) as connection:
         # By address: "*.localhost" is known to browsers, and not to every resolver.
-        connection._create_connection = lambda _, *rest: socket.create_connection(  # type: ignore[attr-defined]
+        connection._create_connection = lambda _, *rest: socket.create_connection(
             ("127.0.0.1", port), *rest
         )
         connection.request("GET", "/is-it-ready", headers={"Host": site.host})

@@ -36,6 +36,7 @@ from embedjwt.config.values import (
     HeaderName,
     Network,
     Origin,
+    check_origin,
     split_list,
     unique_names,
 )
@@ -119,6 +120,17 @@ class GrafanaTarget(Section):
         """The ``aud`` of its tokens: ``audience``, or the URL where that is unset."""
         return self.audience or self.url
 
+    @property
+    def origin(self) -> str:
+        """Where browsers find it: ``scheme://host[:port]``, without the scheme's own port."""
+        parts = urlsplit(self.url)
+        return check_origin(f"{parts.scheme}://{parts.netloc}")
+
+    @property
+    def base_path(self) -> str:
+        """The path it lives below there, "" for none."""
+        return urlsplit(self.url).path
+
 
 def enabled(sources: tuple[AnySource, ...]) -> tuple[AnySource, ...]:
     """The sources that are not switched off."""
@@ -126,13 +138,6 @@ def enabled(sources: tuple[AnySource, ...]) -> tuple[AnySource, ...]:
     if sources and not kept:
         raise ValueError("every source has enabled = false: nobody could be recognised")
     return kept
-
-
-def _address(url: str) -> str:
-    """A URL without the port that its scheme has anyway."""
-    parts = urlsplit(url.lower())
-    port = {"http": ":80", "https": ":443"}[parts.scheme]
-    return f"{parts.scheme}://{parts.netloc.removesuffix(port)}{urlsplit(url).path}"
 
 
 def _check_names(
@@ -256,8 +261,8 @@ class Settings(Section):
                     'mode = "gateway": what a browser sends under that name is taken out on the '
                     "way; use Grafana's usual X-JWT-Assertion"
                 )
-        urls = [_address(target.url) for target in self.behind_gateway]
-        if len(set(urls)) != len(urls):
+        places = [(target.origin, target.base_path) for target in self.behind_gateway]
+        if len(set(places)) != len(places):
             raise ValueError(
                 'two [[grafana]] tables with mode = "gateway" have the same url: that is all by '
                 "which requests are told apart"

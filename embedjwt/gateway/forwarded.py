@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from embedjwt.config import GrafanaTarget
 from embedjwt.config.gateway import ProxyKind
@@ -172,10 +171,9 @@ class Hosts:
         self._places: dict[str, list[Place]] = {}
         self._of: dict[str, Place] = {}
         for target in targets:
-            parts = urlsplit(target.url)
-            host = parts.netloc.lower().removesuffix(_PORTS[parts.scheme])
-            place = self._of[target.name] = Place(target, f"{parts.scheme}://{host}", parts.path)
-            for name in (host, host + _PORTS[parts.scheme]):
+            place = self._of[target.name] = Place(target, target.origin, target.base_path)
+            scheme, _, host = target.origin.partition("://")
+            for name in (host, host + _PORTS[scheme]):
                 self._places.setdefault(name, []).append(place)
         for places in self._places.values():  # of /a and /a/b, the latter first
             places.sort(key=lambda place: len(place.base_path), reverse=True)

@@ -17,7 +17,7 @@ from embedjwt.gateway.paths import has_parameter, segments_of
 from embedjwt.gateway.rules import PathRules, Visitor
 from embedjwt.gateway.sessions import GatewaySession, GatewaySessions
 from embedjwt.identity import UpstreamSession
-from embedjwt.service import Service
+from embedjwt.service import Service, log_issued
 from embedjwt.sessions import SessionCookie
 from embedjwt.sessions.endings import Endings
 from embedjwt.sources import SourceChain
@@ -106,23 +106,31 @@ class Gateway:
     def _remembered(self, environ: WSGIEnvironment) -> Decision | None:
         """What was decided for this cookie, if it lets this request pass too."""
         cookie = self._cookie_value(environ)
-        if not cookie or not self._endings.current or not self._sources.finds_nothing(environ):
+        if not cookie or not self._sources.finds_nothing(environ):
             return None
         try:
             asked = self._requests.read(environ)
-            kid = self._service.keys.signing_key().kid
+            decision = self._known(cookie, asked)
         except EmbedJWTError:
             return None  # refused with all there is to say, elsewhere
-        decision = self._decisions.get(cookie, asked.target.name)
-        if decision is None or not decision.holds(int(self._service.clock()), kid):
-            return None
         passes = (
-            decision.reach.check(asked.method, asked.path) is None
+            decision is not None
+            and decision.reach.check(asked.method, asked.path) is None
             and not has_parameter(asked.query, TOKEN_PARAMETER)
             and asked.path != _LOGIN
             and _may_come_from(environ, asked, ambient=True)
         )
         return decision if passes else None
+
+    def _known(self, cookie: str, asked: Forwarded) -> Decision | None:
+        """What was decided for this cookie, if it still holds."""
+        if not self._endings.current:
+            return None
+        decision = self._decisions.get(cookie, asked.target.name)
+        if decision is None:
+            return None
+        kid = self._service.keys.signing_key().kid
+        return decision if decision.holds(int(self._service.clock()), kid) else None
 
     def _decided(self, environ: WSGIEnvironment, asked: Forwarded) -> tuple[Decision, bool]:
         """Whose request it is, and whether a browser brought the proof of it along by itself."""
@@ -134,11 +142,8 @@ class Gateway:
         if cookie is None:
             return self._of_cookie(request, asked, now), True
         with self._turns.of(cookie):
-            decision = self._decisions.get(cookie, asked.target.name)
-            kid = self._service.keys.signing_key().kid
-            if decision is not None and self._endings.current and decision.holds(now, kid):
-                return decision, True
-            return self._of_cookie(request, asked, now, cookie), True
+            known = self._known(cookie, asked)
+            return known or self._of_cookie(request, asked, now, cookie), True
 
     def _recognised(self, request: Request, now: int) -> UpstreamSession | None:
         if self._sources.finds_nothing(request.environ):
@@ -184,13 +189,7 @@ class Gateway:
             grafana=target.name,
         )
         token = self._service.token(session, target)
-        _log.debug(
-            "token_issued",
-            source=session.source,
-            grafana=target.name,
-            kid=token.kid,
-            jti=token.claims["jti"],
-        )
+        log_issued(token, session, target)
         return Decision(
             token=token,
             header=(target.header_name.lower().encode(), token.token.encode()),

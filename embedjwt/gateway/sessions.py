@@ -71,13 +71,9 @@ class GatewaySessions:
         ``grafana`` and ``host_app`` are origins.
         """
         if own is not None:
-            stood_on = own.stored.record
-            until = stood_on.usable_until
-            return SessionRecord(
-                source=stood_on.source,
-                issuer=stood_on.issuer,
-                sub=stood_on.sub,
-                sid=stood_on.sid,
+            until = own.stored.record.usable_until
+            return replace(
+                own.stored.record,
                 documents=Documents(),
                 created_at=now,
                 expires_at=until,

@@ -53,11 +53,10 @@ def build_app(service: Service, sources: SourceChain) -> Flask:
         _say_that_the_gateway_is_off(app)
     ahead = _ahead(EmbedTokens(service, sources, origins), paths, app.wsgi_app)
     safe = SafeAnswers(ahead, origins, shared_paths=frozenset(shared_paths))
-    app.wsgi_app = safe  # type: ignore[method-assign]
-    if paths is not None:
-        quick = paths.quickly(safe)
+    quick = None if paths is None else paths.quickly(safe)
+    if quick is not None:
         app.extensions["embedjwt.quick"] = quick.fields
-        app.wsgi_app = quick  # type: ignore[method-assign]
+    app.wsgi_app = quick or safe  # type: ignore[method-assign]
     return app
 
 

@@ -6,14 +6,13 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import structlog
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.wrappers import Request
 
 from embedjwt.config import GrafanaTarget
 from embedjwt.errors import RequestRefused
 from embedjwt.grafana.urls import PanelRequest, panel_url
-from embedjwt.service import Service
+from embedjwt.service import Service, log_issued
 from embedjwt.sources import SourceChain
 from embedjwt.tokens import EmbedToken
 from embedjwt.web.body import json_object, optional_text
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 PATH = "/v1/embed-token"
-
-_log = structlog.get_logger("embedjwt.tokens")
 
 
 class EmbedTokens:
@@ -62,13 +59,7 @@ class EmbedTokens:
         self._guard.check_forgery(request, session)
         target, panel = self._parse(request)
         token = self._service.token(session, target)
-        _log.debug(
-            "token_issued",
-            source=session.source,
-            grafana=target.name,
-            kid=token.kid,
-            jti=token.claims["jti"],
-        )
+        log_issued(token, session, target)
         return _answer(token, target, panel, now)
 
     def _parse(self, request: Request) -> tuple[GrafanaTarget, PanelRequest | None]:

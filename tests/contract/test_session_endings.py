@@ -76,7 +76,7 @@ def follower(place: str, store: SessionStore) -> Follower:
 
 
 def create(store: SessionStore, **changes: object) -> str:
-    session_id = store.create(replace(RECORD, **changes))  # type: ignore[arg-type]
+    session_id = store.create(replace(RECORD, **changes))
     assert session_id is not None
     return session_id
 

@@ -6,6 +6,7 @@ then the cookie is set at once. On embedjwt's own host it gets a ticket, to be r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -209,7 +210,7 @@ class GatewayCookies:
     def _target(self, request: Request, body: dict[str, Any]) -> tuple[GrafanaTarget, Place | None]:
         """The Grafana that is meant, and where it is, if the browser asks on its own host."""
         name = optional_text(body, "grafana", "the name of a configured Grafana")
-        places = self._hosts.at(self._requests.host(request.environ))
+        places = self._places(request)
         if not places:
             target = self._service.target(name)
             if target not in self._settings.behind_gateway:
@@ -225,8 +226,12 @@ class GatewayCookies:
         return place.target, place
 
     def _here(self, request: Request) -> Place | None:
-        places = self._hosts.at(self._requests.host(request.environ))
+        places = self._places(request)
         return places[0] if places else None
+
+    def _places(self, request: Request) -> Sequence[Place]:
+        """The Grafanas on the host where the browser asks; none on embedjwt's own."""
+        return self._hosts.at(self._requests.host(request.environ))
 
     def _place(self, url: str) -> Place | None:
         parts = urlsplit(url)
