@@ -34,9 +34,9 @@ ATTEMPT = "__Host-embedjwt_login_"
 
 
 def source(name: str, issuer: str, **keys: Any) -> dict[str, Any]:
-    """A ``[[source]]`` that waits one second at most."""
+    """A ``[[source]]`` that waits for longer than a busy machine ever needs."""
     named = {"name": name, "issuer": issuer, "client_id": CLIENT, "client_secret": SECRET}
-    return {"type": "oidc", "timeout": "1s", **named, **keys}
+    return {"type": "oidc", "timeout": "10s", **named, **keys}
 
 
 @dataclass
