@@ -16,7 +16,7 @@ run: $(VENV)/.run
 	$(BIN)/python -m embedjwt demo
 
 # Two processes, for many tests wait for servers and clocks. One: $(BIN)/python -m pytest
-test: lint tests/node/node_modules/.ready tests/canaille/.venv/.ready
+test: lint tests/node/node_modules/.ready examples/react/node_modules/.ready tests/canaille/.venv/.ready
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.dev
@@ -48,6 +48,11 @@ tests/node/node_modules/.ready: tests/node/package-lock.json
 	  else echo "npm is not installed: tests that need Node are skipped"; mkdir -p $(@D); fi
 	@touch $@
 
+examples/react/node_modules/.ready: examples/react/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix examples/react --no-audit --no-fund --loglevel=error; \
+	  else echo "npm is not installed: the tests of the React example are skipped"; mkdir -p $(@D); fi
+	@touch $@
+
 # A second make of OpenID provider to test against; its dependencies are kept apart from ours.
 tests/canaille/.venv/.ready: tests/canaille/requirements.lock | $(BIN)/python
 	$(BIN)/python -m venv --clear $(@D)
@@ -60,8 +65,9 @@ lock: $(VENV)/.dev
 	$(BIN)/uv pip compile pyproject.toml --group dev -o requirements-dev.lock $(LOCK_OPTIONS)
 	$(BIN)/uv pip compile tests/canaille/requirements.in -o tests/canaille/requirements.lock $(LOCK_OPTIONS)
 	npm install --prefix tests/node --package-lock-only --omit-lockfile-registry-resolved
+	npm install --prefix examples/react --package-lock-only --omit-lockfile-registry-resolved
 
 LOCK_OPTIONS := --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 clean:
-	rm -rf $(VENV) tests/node/node_modules tests/canaille/.venv dist
+	rm -rf $(VENV) tests/node/node_modules tests/canaille/.venv examples/react/node_modules examples/react/dist dist

@@ -101,7 +101,7 @@ def create_host(where: Surroundings, *, secret_key: str, explain: Explain) -> Fl
         response.headers["Content-Security-Policy"] = "; ".join(
             (
                 "default-src 'none'",
-                "script-src 'self'",
+                f"script-src 'self' {where.service}",
                 "style-src 'self'",
                 "img-src 'self'",
                 f"connect-src 'self' {where.service} {where.standin}",

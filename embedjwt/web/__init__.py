@@ -12,7 +12,8 @@ from embedjwt.assets import static_dir
 from embedjwt.errors import RequestRefused
 from embedjwt.service import Service
 from embedjwt.sources import SourceChain
-from embedjwt.web import health, jwks, metrics, problems
+from embedjwt.web import health, jwks, metrics, problems, sdk
+from embedjwt.web.gateway_paths import SESSION
 from embedjwt.web.guard import OriginGuard, SafeAnswers
 from embedjwt.web.tokens import PATH, EmbedTokens
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 def build_app(service: Service, sources: SourceChain) -> Flask:
     """The application that serves one configuration: the token endpoint, and Flask for the rest."""
-    app = Flask("embedjwt", static_folder=str(static_dir()), static_url_path="/static")
+    static = static_dir()
+    app = Flask("embedjwt", static_folder=str(static), static_url_path="/static")
     app.url_map.merge_slashes = False  # no redirects to whatever Host the client names
     app.config["MAX_CONTENT_LENGTH"] = service.settings.web.max_body_size
     app.extensions["embedjwt"] = service
@@ -32,8 +34,9 @@ def build_app(service: Service, sources: SourceChain) -> Flask:
     jwks.install(app, service)
     health.install(app, service, sources.state)
     metrics.install(app, service, sources.state)
+    sdk.install(app, service, static)
     origins = OriginGuard(service.settings)
-    shared_paths, login = {PATH}, None
+    shared_paths, login = {PATH, SESSION}, None
     if sources.own_login is not None:
         # Imported here, for most installations have no login of their own.
         from embedjwt.web import session  # noqa: PLC0415
@@ -48,7 +51,6 @@ def build_app(service: Service, sources: SourceChain) -> Flask:
         paths = gateway.install(
             app, service, sources, state=sources.state, guard=origins, login=login
         )
-        shared_paths |= gateway.SHARED_PATHS
     else:
         _say_that_the_gateway_is_off(app)
     ahead = _ahead(EmbedTokens(service, sources, origins), paths, app.wsgi_app)
@@ -61,7 +63,7 @@ def build_app(service: Service, sources: SourceChain) -> Flask:
 
 
 def _say_that_the_gateway_is_off(app: Flask) -> None:
-    """A proxy that asks it should not be left with a path that nobody knows."""
+    """A proxy or a page that asks it should not be left with a path that nobody knows."""
 
     @app.route("/gateway/<path:_path>", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
     def gateway_off(_path: str) -> Response:

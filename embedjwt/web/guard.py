@@ -85,6 +85,7 @@ class OriginGuard:
             ("Vary", "Origin"),
             ("Access-Control-Allow-Origin", origin),
             ("Access-Control-Allow-Credentials", "true"),
+            ("Access-Control-Expose-Headers", "Retry-After"),
         ]
         if environ["REQUEST_METHOD"] == "OPTIONS":
             allowed += [

@@ -1,5 +1,5 @@
-// The demo's page: mounts the panels as host.js does it, and tells the story of the latest token.
-import { mountPanel } from "./host.js";
+// The demo's page: shows the panels as host.js does it, and tells the story of the latest token.
+import { showPanels } from "./host.js";
 import { attacks } from "./attack.js";
 import { showMapping, showToken, showVerdict } from "./evidence.js";
 import { h } from "./dom.js";
@@ -48,34 +48,16 @@ async function judge() {
   }
 }
 
-function refused(element, problem) {
-  element.replaceChildren(
-    h("div", { class: "refusal", role: "alert" },
-      h("span", { class: "refusal-sign", "aria-hidden": "true" }, "–"),
-      h("h3", {}, "No access to this chart"),
-      h("p", {}, problem.detail),
-      h("dl", {}, h("div", {}, h("dt", {}, "Code"), h("dd", {}, h("code", {}, problem.code))),
-        h("div", {}, h("dt", {}, "Trace"), h("dd", {}, h("code", {}, problem.traceId.slice(0, 16)))))));
-  step("embedjwt", "failed", problem.code);
+function heard({ type, error, panel }) {
+  if (type !== "error" || panel) return;
+  if (error.code !== "forbidden") return void (at("life-text").textContent = "No new token; trying again …");
+  step("embedjwt", "failed", error.reason);
   step("token", "skipped", "none was made");
   step("grafana", "skipped", "was never asked");
   root.dataset.admission = "refused";
 }
 
-function mount(card, index) {
-  const id = Number(card.dataset.panel);
-  return mountPanel(card.querySelector(".frames"), {
-    service: demo.service,
-    panel: { dashboard: demo.dashboard, slug: demo.slug, panel: id, from: "now-5m", to: "now", refresh: "5s", theme: root.dataset.theme },
-    title: `${card.dataset.title} (Grafana)`,
-    settle: demo.settle_ms,
-    onToken: index === 0 ? tellStory : () => {}, // each panel has a token; the story is the first one's
-    onRefused: (problem) => refused(card.querySelector(".frames"), problem),
-    onTrouble: () => (at("life-text").textContent = "embedjwt does not answer; trying again …"),
-  });
-}
-
-const panels = [...document.querySelectorAll(".panel-card")].map(mount);
+const panels = await showPanels({ ...demo, theme: root.dataset.theme, onToken: tellStory, onEvent: heard });
 
 function tick() {
   if (!token) return;
@@ -102,7 +84,7 @@ setInterval(tick, 500);
 
 at("pause").addEventListener("click", () => {
   stopped = !stopped;
-  panels.forEach((panel) => (stopped ? panel.stop() : panel.resume()));
+  panels.stop(stopped);
   at("pause").setAttribute("aria-pressed", stopped);
   at("pause").textContent = stopped ? "Renew again" : "Stop renewing";
 });
@@ -110,7 +92,7 @@ at("pause").addEventListener("click", () => {
 at("theme").addEventListener("click", () => {
   root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
   localStorage.setItem("theme", root.dataset.theme);
-  panels.forEach((panel) => panel.change({ theme: root.dataset.theme }));
+  panels.setTheme(root.dataset.theme);
 });
 
 at("copy").addEventListener("click", async () => {

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import jwt
 import trustme
 from flask import Flask, Response, request
+from gateway_sdk import install as install_sdk_page
 
 from embedjwt.config import Settings, load_settings
 from embedjwt.demo.judge import Judge, JwksCache
@@ -29,6 +30,10 @@ from embedjwt.demo.standin import create_standin
 from embedjwt.gateway.proxies import Kind, site_for
 from embedjwt.grafana.settings import grafana_config
 from embedjwt.grafana.verifier import LATEST, Verdict, read_ini
+from embedjwt.keys.build import key_store, operator
+from embedjwt.service import build_service
+from embedjwt.sources import build_sources
+from embedjwt.web import build_app
 from gateway_proxies import ACCESS_LOG, OUTPUT, running_proxy
 from gateway_service import GatewayService
 from running_service import embedjwt, free_port
@@ -36,6 +41,8 @@ from tests_support import UPSTREAM_SECRET
 
 GRAFANA = "https://grafana.example.com"
 SERVICE = "https://embed.example.com"
+PLAIN_SERVICE = "https://plain.example.com"
+"""Another one, without a gateway."""
 SAME_SITE = "https://app.example.com"
 CROSS_SITE = "https://app.other.test"
 STRANGER = "https://app.stranger.test"
@@ -165,6 +172,26 @@ def running_site(kind: Kind, directory: Path) -> Iterator[Site]:
         yield site
 
 
+@contextmanager
+def plain_service(site: Site, directory: Path) -> Iterator[None]:
+    """An embedjwt in this process whose one Grafana takes tokens in URLs; browsers started in the
+    block find it."""
+    directory.chmod(0o700)
+    (directory / "embedjwt.toml").write_text(_configuration(None))
+    settings = load_settings(directory / "embedjwt.toml", {})
+    clock = site.service.clock
+    operator(settings, key_store(settings), "test", clock).init()
+    app = build_app(build_service(settings, clock), build_sources(settings, clock=clock))
+    host = _host(PLAIN_SERVICE)
+    with ExitStack() as stack:
+        listening = stack.enter_context(listener(0))
+        stack.enter_context(serving(app, listening))
+        certificate = trustme.CA().issue_cert(host)
+        port = stack.enter_context(_tls(certificate, listening.getsockname()[1]))
+        site.addresses[host] = port
+        yield
+
+
 def host_applications(service: GatewayService) -> Flask:
     """All of them: they differ in their names alone. Anybody may be anyone here."""
     app = Flask("hosts")
@@ -199,6 +226,7 @@ def host_applications(service: GatewayService) -> Flask:
     def seen() -> str:
         return json.dumps(request.cookies)
 
+    install_sdk_page(app, SERVICE, service.url, upstream)
     return app
 
 
@@ -220,7 +248,11 @@ def _tls(certificate: trustme.LeafCert, backend: int) -> Iterator[int]:
     loop = asyncio.new_event_loop()
 
     async def passed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        behind = await asyncio.open_connection("127.0.0.1", backend)
+        try:
+            behind = await asyncio.open_connection("127.0.0.1", backend)
+        except OSError:  # nobody is there: refused here as well
+            writer.transport.abort()
+            return
         await asyncio.gather(_copied(reader, behind[1]), _copied(behind[0], writer))
 
     async def listening() -> asyncio.Server:
@@ -254,11 +286,12 @@ def _host(url: str) -> str:
     return urlsplit(url).netloc
 
 
-def _configuration(kind: Kind) -> str:
+def _configuration(kind: Kind | None) -> str:
+    """For a service behind this kind of proxy; ``None``: for the one without a gateway."""
+    gateway = "" if kind is None else f'[gateway]\n        proxy = "{kind}"'
     return f"""
-        issuer = "{SERVICE}"
-        [gateway]
-        proxy = "{kind}"
+        issuer = "{PLAIN_SERVICE if kind is None else SERVICE}"
+        {gateway}
         [[source]]
         type = "jwt"
         issuer = "https://idp.example.com"
@@ -269,7 +302,7 @@ def _configuration(kind: Kind) -> str:
         login_attribute_path = "login"
         role_attribute_path = "'Viewer'"
         [[grafana]]
-        mode = "gateway"
+        mode = "{"url" if kind is None else "gateway"}"
         url = "{GRAFANA}"
         ttl = "{TTL}s"
         [web]

@@ -59,7 +59,7 @@ def page(browser: Browser, urls: dict[str, Any]) -> Iterator[Page]:
 
 def test_a_viewer_sees_two_live_panels_and_what_grafana_made_of_it(page: Page) -> None:
     for number in range(2):
-        frame = page.frame_locator("iframe.current").nth(number)
+        frame = page.frame_locator("grafana-panel iframe").nth(number)
         expect(frame.locator("svg").first).to_be_visible(timeout=10_000)
         expect(frame.get_by_text("stand-in", exact=False).first).to_be_visible()
     expect(page.locator("body")).to_contain_text("Viewer")
@@ -71,7 +71,7 @@ def test_no_console_error_and_no_token_in_the_pages_own_address(page: Page) -> N
     page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.reload()
-    expect(page.frame_locator("iframe.current").first.locator("svg").first).to_be_visible()
+    expect(page.frame_locator("grafana-panel iframe").first.locator("svg").first).to_be_visible()
     assert problems == []
     assert "auth_token" not in page.url
     assert page.evaluate("history.length") <= 2
@@ -80,12 +80,12 @@ def test_no_console_error_and_no_token_in_the_pages_own_address(page: Page) -> N
 def test_someone_not_admitted_sees_why_and_no_panel(page: Page) -> None:
     page.get_by_role("button", name="Nora").click()
     expect(page.locator("body")).to_contain_text("domain_not_allowed", timeout=10_000)
-    assert page.locator("iframe.current").count() == 0
+    assert page.locator("grafana-panel iframe").count() == 0
 
 
 def test_an_editor_is_an_editor(page: Page) -> None:
     page.get_by_role("button", name="Ed").first.click()
-    expect(page.frame_locator("iframe.current").first.locator("svg").first).to_be_visible(
+    expect(page.frame_locator("grafana-panel iframe").first.locator("svg").first).to_be_visible(
         timeout=10_000
     )
-    expect(page.frame_locator("iframe.current").first.locator("body")).to_contain_text("Editor")
+    expect(page.frame_locator("grafana-panel iframe").first.locator("body")).to_contain_text("Editor")

@@ -6,8 +6,10 @@ over https and through the proxy, by the configuration that embedjwt prints.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from gateway_site import (
@@ -114,14 +116,18 @@ def heading(frame: Frame, text: str) -> None:
     expect(frame.get_by_role("heading", level=1)).to_have_text(text)
 
 
-def heard(page: Page) -> list[object]:
-    said: list[object] = page.evaluate("window.heard")
+def heard(page: Page) -> list[Any]:
+    """The messages that the host page got; trace ids are looked at here."""
+    said: list[Any] = page.evaluate("window.heard")
+    for message in said:
+        if "trace_id" in message["data"]:
+            assert re.fullmatch("[0-9a-f]{32}", message["data"].pop("trace_id"))
     return said
 
 
-def said(code: str) -> dict[str, object]:
-    """A status message as the host page gets it, in full."""
-    return {"origin": GRAFANA, "data": {"type": "embedjwt/status", "code": code}}
+def said(code: str, status: int) -> dict[str, object]:
+    """A status message as the host page gets it, but for the trace id."""
+    return {"origin": GRAFANA, "data": {"type": "embedjwt/status", "code": code, "status": status}}
 
 
 def test_third_party_cookies_are_blocked(visit: Visit) -> None:
@@ -252,7 +258,7 @@ def test_without_a_session_the_frame_says_so_and_the_host_page_hears_it(
     page = visit.page(host)
     frame = show(page, PANEL_URL)
     heading(frame, "Please sign in")
-    assert heard(page) == [said("login_required")]
+    assert heard(page) == [said("login_required", 401)]
     assert visit.statuses(PANEL_URL) == {401}
     assert frame.evaluate("getComputedStyle(document.body).display") == "grid"  # it has its style
     assert visit.violations == []
@@ -295,7 +301,7 @@ def test_grafanas_way_to_its_login_page_ends_in_ours(visit: Visit) -> None:
     assert frame.url.startswith(f"{GRAFANA}/login?")
     heading(frame, "Grafana asks for its own login")
     expect(frame.locator("main")).to_contain_text("grafana_login")
-    assert heard(page) == [said("grafana_login")]
+    assert heard(page) == [said("grafana_login", 403)]
     assert visit.violations == []
 
 
@@ -311,7 +317,7 @@ def test_nothing_but_the_panel_is_open_to_a_viewer(visit: Visit) -> None:
         page.wait_for_function("count => heard.length === count", arg=number)
         heading(frame, "Not open here")
         assert frame.url == GRAFANA + path
-    assert heard(page) == [said("path_not_allowed")] * len(ways_out)
+    assert heard(page) == [said("path_not_allowed", 403)] * len(ways_out)
     assert visit.site.grafana.seen == []
 
 

@@ -366,6 +366,7 @@ def test_who_may_read_whose_session_this_is(
     cors = {name: value for name, value in answer.headers if name.startswith("Access-Control")}
     assert cors.get("Access-Control-Allow-Origin") == (origin if may_read else None)
     assert ("Access-Control-Allow-Credentials" in cors) == may_read
+    assert ("Access-Control-Expose-Headers" in cors) == may_read
     assert "Origin" in answer.headers["Vary"]
     assert answer.headers["Cache-Control"] == "no-store"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import signal
@@ -52,6 +54,11 @@ def test_init_check_and_serve_with_static_files(installed: Path, tmp_path: Path)
     try:
         url = wait_until_ready(f"http://127.0.0.1:{port}", server)
         assert requests.get(f"{url}/static/demo/host.js", timeout=5).status_code == 200
+        sdk = requests.get(f"{url}/static/embedjwt.json", timeout=5).json()
+        name = sdk["url"].rpartition("/")[2]
+        script = requests.get(f"{url}/static/{name}", timeout=5).content
+        digest = base64.b64encode(hashlib.sha384(script).digest()).decode()
+        assert sdk["integrity"] == f"sha384-{digest}"
         published = requests.get(f"{url}/.well-known/jwks.json", timeout=5).json()
         assert published == json.loads(run(installed, "keys", "export", cwd=tmp_path / "x"))
     finally:

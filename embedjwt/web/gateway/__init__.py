@@ -25,15 +25,12 @@ from embedjwt.sources.peers import TrustedPeers
 from embedjwt.web import problems
 from embedjwt.web.gateway.auth import GatewayAuth, GatewayDenied, QuickAuth, asks
 from embedjwt.web.gateway.denial import Denials, navigates
-from embedjwt.web.gateway.paths import ENTER, SESSION
 from embedjwt.web.gateway.session import GatewayCookies
+from embedjwt.web.gateway_paths import ENTER, SESSION
 from embedjwt.web.guard import OriginGuard
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
-
-SHARED_PATHS = frozenset({SESSION})
-"""What pages of the host application may ask by themselves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from embedjwt.config import Settings
 from embedjwt.errors import EmbedJWTError, NoSession, SessionRefused
 from embedjwt.gateway.forwarded import Forwarded, GatewayRefused
 from embedjwt.gateway.gateway import TOKEN_PARAMETER, Gateway
-from embedjwt.web.gateway.paths import ENTER
+from embedjwt.web.gateway_paths import ENTER
 from embedjwt.web.problems import answer_error, problem
 from embedjwt.web.session.asked import in_frame, wants_page
 

@@ -24,7 +24,7 @@ from embedjwt.sources import SourceChain
 from embedjwt.tokens import refresh_in
 from embedjwt.web.body import json_object, optional_text
 from embedjwt.web.gateway.denial import found
-from embedjwt.web.gateway.paths import ENTER, SESSION
+from embedjwt.web.gateway_paths import ENTER, SESSION
 from embedjwt.web.guard import OriginGuard, OriginRefused
 from embedjwt.web.session.asked import in_frame
 from embedjwt.web.session.return_to import safe_return_to

@@ -64,7 +64,8 @@ def test_its_policy_allows_what_it_needs_and_no_inline_code(stage: Stage) -> Non
     policy = dict(
         directive.split(" ", 1) for directive in page.headers["Content-Security-Policy"].split("; ")
     )
-    assert policy["script-src"] == policy["style-src"] == "'self'"
+    assert policy["script-src"] == f"'self' {stage.settings.issuer}"
+    assert policy["style-src"] == "'self'"
     assert policy["frame-src"] == "http://localhost:9002/"
     assert set(policy["connect-src"].split()) == {
         "'self'",

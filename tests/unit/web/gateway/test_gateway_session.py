@@ -66,6 +66,7 @@ def test_on_grafanas_host_it_sets_the_cookie(visitor: Visitor, bearer: Bearer, c
     }
     assert answer.headers["Access-Control-Allow-Origin"] == APP
     assert answer.headers["Access-Control-Allow-Credentials"] == "true"
+    assert answer.headers["Access-Control-Expose-Headers"] == "Retry-After"
     name, *attributes = answer.headers["Set-Cookie"].split("; ")
     assert name.startswith(f"{COOKIE}=")
     assert set(attributes) == {"Max-Age=43200", "Secure", "HttpOnly", "Path=/", "SameSite=Lax"}
