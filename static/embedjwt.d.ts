@@ -25,7 +25,7 @@ export interface EmbedOptions {
   headers?: () => Record<string, string> | Promise<Record<string, string>>;
   /**
    * The person has to sign in to your application, or once more. All panels try again when this
-   * returns (a promise of) something true, when the page gets the focus back, or on `retry()`.
+   * returns true or a promise of it, when the page gets the focus back, or on `retry()`.
    */
   onLoginRequired?: (error: EmbedError) => unknown;
   /** Hears everything: see {@link EmbedEvent}. */
@@ -38,7 +38,7 @@ export interface GrantRequest {
   /** Aborted when nobody waits any more, and after 20 seconds. */
   signal: AbortSignal;
   reason: "first" | "refresh" | "retry" | "frame";
-  scope: { grafana: string; mode: "auto" | "gateway" | "url" };
+  scope: { grafana?: string; mode: "auto" | "gateway" | "url" };
 }
 
 /** embedjwt's own answers fit, in snake_case; relative life counts, clocks may be wrong. */
@@ -55,9 +55,8 @@ export interface Grant {
   /** Unix time by which the clock's skew is measured. */
   serverTime?: number;
   server_time?: number;
-  /** Where Grafana is; `grafanaUrl` is short for `grafana.url`. */
+  /** Where Grafana is. */
   grafana?: { url: string; name?: string; mode?: "gateway" | "url" };
-  grafanaUrl?: string;
 }
 
 export interface PanelOptions {
@@ -187,8 +186,8 @@ export const texts: Record<string, string>;
  * in `detail`.
  */
 export class GrafanaPanel extends HTMLElement {
-  /** What it is shown by; set your own before the element is in the page, or create one for its `service`. */
-  embed: Embed | undefined;
+  /** Set it before the element is in the page, to have it shown by an embed that is not its service's. */
+  embed?: Embed;
   /** What is shown, while it is in the page. */
   readonly mounted: Panel | undefined;
   /** The service of elements that name none: the one that this file is from. */

@@ -20,7 +20,13 @@ from embedjwt.web import build_app
 from postgres import postgres  # noqa: F401  (a fixture)
 from tests_support import MINIMAL, NODE_MODULES, UPSTREAM_SECRET, FakeClock, need
 
-LONGEST = ("test_rotation_property", "test_rotation_under_load", "test_database_standby")
+LONGEST = (
+    "test_rotation_property",
+    "test_rotation_under_load",
+    "test_database_standby",
+    "test_sdk_gateway_sessions",
+    "test_sdk_over_time",
+)
 """Modules that take a minute or more."""
 
 

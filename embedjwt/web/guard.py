@@ -129,9 +129,10 @@ class SafeAnswers:
             extra = [header for header in _SAFE if header[0] not in named]
             if path in self._shared_paths:
                 extra += self._guard.headers(environ)
-            if path.startswith("/static/") and status[:3] in ("200", "206", "304"):
-                extra += _STATIC
-            elif "Cache-Control" not in named:
+            found = status[:3] in ("200", "206", "304")
+            if path.startswith("/static/"):
+                extra += _STATIC  # or a page would be told of CORS, not of what is missing
+            if "Cache-Control" not in named and not (found and path.startswith("/static/")):
                 extra.append(_NOT_STORED)
             return start_response(status, headers + extra, exc_info)
 

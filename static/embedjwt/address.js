@@ -1,4 +1,5 @@
 import { EmbedError } from "./errors.js";
+import { bare } from "./service.js";
 
 /** @import { PanelOptions } from "../embedjwt.d.ts" */
 
@@ -6,7 +7,7 @@ import { EmbedError } from "./errors.js";
 export function address(base, options, token) {
   const { dashboard = "", panel: panelId, slug = "", orgId, from, to, timezone, refresh, theme, vars, hideTimePicker, hideVariables } = options;
   // Browsers resolve dots in a path, encoded ones as well.
-  if (!/^[\w-]{1,40}$/.test(dashboard) || /^\.+$|[/\\%]/.test(slug)) throw new EmbedError("config", "dashboard or slug is wrong");
+  if (!/^https?:/.test(base) || !/^[\w-]{1,40}$/.test(dashboard) || /^\.+$|[/\\%]/.test(slug)) throw new EmbedError("config", `no address: ${base}/${dashboard}/${slug}`);
   const named = { orgId, panelId, from, to, timezone, refresh, theme, "_dash.hideTimePicker": hideTimePicker, "_dash.hideVariables": hideVariables };
   const given = Object.entries(named).filter(([, value]) => value || value === 0);
   const query = new URLSearchParams(/** @type {[string, any][]} */ (given));
@@ -15,5 +16,5 @@ export function address(base, options, token) {
   }
   if (token) query.set("auth_token", token);
   const [page, kiosk] = query.has("panelId") ? ["d-solo", ""] : ["d", "kiosk&"];
-  return `${base.replace(/\/+$/, "")}/${page}/${dashboard}/${encodeURIComponent(slug) || "_"}?${kiosk}${query}`;
+  return `${bare(base)}/${page}/${dashboard}/${encodeURIComponent(slug) || "_"}?${kiosk}${query}`;
 }

@@ -1,5 +1,5 @@
 import { makeEmbed } from "./embed.js";
-import { camel } from "./service.js";
+import { bare, camel } from "./service.js";
 import { chrome, h, texts } from "./view.js";
 
 /** @import { Embed, EmbedOptions, Panel, PanelOptions } from "../embedjwt.d.ts" */
@@ -10,13 +10,13 @@ const UNITS = { m: "minute", h: "hour", d: "day" };
 
 /** The embeds of this page, by what elements say of them. @type {Map<string, Embed>} */
 const embeds = new Map();
-const keyOf = ({ service = "", grafana = "" }) => `${service} ${grafana}`;
+const keyOf = ({ service = "", grafana = "" }) => `${bare(service)} ${grafana}`;
 
 /** @param {EmbedOptions} options */
 export function createEmbed(options) {
   const onEvent = (/** @type {any} */ event) => {
-    options.onEvent?.(event);
     event.panel?.element.dispatchEvent(new CustomEvent(`embedjwt-${event.type}`, { detail: event, bubbles: true, composed: true }));
+    options.onEvent?.(event);
   };
   const embed = makeEmbed({ ...options, onEvent }, chrome);
   embeds.set(keyOf(options), embed);
@@ -37,7 +37,6 @@ export class GrafanaPanel extends Base {
     const { service = GrafanaPanel.service, ...named } = this.#attributes(["service", "grafana", "mode"]);
     /** @type {Embed} */
     const embed = /** @type {any} */ (this).embed ?? embeds.get(keyOf({ service, ...named })) ?? createEmbed({ service, ...named });
-    this.embed = embed;
     /** @type {Panel | undefined} */
     this.mounted = embed.mount(this, this.#attributes(PANEL));
   }

@@ -10,12 +10,12 @@ import { mountPanel } from "./panel.js";
 
 /** @param {EmbedOptions} options @param {Chrome} chrome what is around frames @returns {Embed} */
 export function makeEmbed(options, chrome) {
-  const { service, grafana = "", settle = 2500, getToken, onEvent, onLoginRequired } = options;
+  const { service, grafana, settle = 2500, getToken, onEvent, onLoginRequired } = options;
   /** @type {Set<Panel>} */ const panels = new Set();
   /** @type {Partial<PanelOptions>} */ let shared = {};
   /** @type {Variables} */ let vars = {};
   /** @type {EmbedError | null} */ let out = null; // somebody has logged out
-  const keeper = keep(`embedjwt ${service} ${grafana}`, granter(options), changed);
+  const keeper = keep(`${service} ${grafana}`, granter(options), changed);
   const scene = { keeper, chrome, settle, complete, emit, forget };
 
   return {
@@ -54,6 +54,7 @@ export function makeEmbed(options, chrome) {
   }
 
   function retry() {
+    if (!panels.size) keeper.stop((out = null));
     panels.forEach((panel) => (panel.error || keeper.error) && panel.reload());
   }
 
@@ -75,7 +76,7 @@ export function makeEmbed(options, chrome) {
       const { mode, why, expiresIn, skew } = grant;
       emit({ type: "grant", reason, mode, why, expiresIn, skew });
     }
-    if (reason && error?.code === "login_required") setTimeout(async () => (await onLoginRequired?.(error)) && retry());
+    if (reason && error?.code === "login_required") setTimeout(async () => (await onLoginRequired?.(error)) === true && retry());
   }
 
   function emit(/** @type {EmbedEvent} */ event) {

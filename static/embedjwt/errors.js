@@ -10,10 +10,13 @@ export class EmbedError extends Error {
   }
 }
 
-/** What a status comes to. None is a redirect, to somebody's login page. @returns {Code} */
-export const codeOf = (/** @type {number} */ status) =>
+/**
+ * What a status comes to. None is a redirect, to somebody's login page; where there is no `reason`, it is
+ * not embedjwt who says that something is wrong, but whoever stands in for it in an outage. @returns {Code}
+ */
+export const codeOf = (/** @type {number} */ status, /** @type {string | void} */ reason) =>
   !status || status === 401 ? "login_required"
   : status === 403 ? "forbidden"
   : status === 429 ? "rate_limited"
-  : status >= 500 ? "unavailable"
+  : status >= 500 || !reason ? "unavailable"
   : "config";

@@ -2,6 +2,8 @@
 import { EmbedError } from "./errors.js";
 import { pause } from "./keeper.js";
 
+/** @import { Held } from "./keeper.js" */
+
 const FADE = 200; // milliseconds
 const BOOT = 30e3; // milliseconds that a frame may take to load
 const SANDBOX = "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox allow-downloads";
@@ -24,24 +26,23 @@ async function boot(/** @type {() => Promise<unknown>} */ load) {
 /**
  * Go over from a frame, or from none, to an address; returns the frame that is seen then.
  * @param {Element} box @param {HTMLIFrameElement | null} old @param {string} url
- * @param {{ title: string, settle: number, patient: () => boolean }} how `settle` milliseconds it draws unseen, longer while the focus is in the old one and that is `patient`
+ * @param {{ title: string, settle: number, before: Held | null, hand: unknown }} how `hand` over where it can, `settle` milliseconds it draws unseen, longer while the focus is in the old one and the grant `before` lives
  * @param {AbortSignal} signal
  */
-export async function show(box, old, url, { title, settle, patient }, signal) {
-  if (old && handedOver(old, url)) return old;
+export async function show(box, old, url, { title, settle, before, hand }, signal) {
+  if (old && hand && handedOver(old, url)) return old;
   const frame = document.createElement("iframe");
   const focused = () => old && /** @type {Document | ShadowRoot} */ (box.getRootNode()).activeElement === old;
   try {
     await boot(async () => {
       signal.throwIfAborted();
-      Object.assign(frame, { title, referrerPolicy: "no-referrer", allow: "fullscreen", inert: true, part: "frame", sandbox: SANDBOX });
-      frame.style.cssText = PLACE;
-      frame.src = url; // before it is in the page, or it makes an entry in the history
+      // All before it is in the page: an address that it gets later makes an entry in the history.
+      Object.assign(frame, { title, referrerPolicy: "no-referrer", allow: "fullscreen", sandbox: SANDBOX, inert: true, part: "frame", style: PLACE, src: url });
       box.append(frame);
       await loaded(frame, signal);
     });
     if (old) await pause(settle, signal);
-    while (focused() && patient()) await pause(500, signal);
+    while (focused() && before?.left()) await pause(500, signal);
   } catch (error) {
     frame.remove();
     throw error;
@@ -61,8 +62,8 @@ const loaded = (frame, signal) =>
     const { origin } = new URL(frame.src);
     frame.onload = resolve;
     pause(BOOT, signal).then(() => reject(new EmbedError("timeout")), reject);
-    addEventListener("securitypolicyviolation", ({ effectiveDirective, blockedURI }) => {
-      if (effectiveDirective === "frame-src" && blockedURI.startsWith(origin)) reject(new EmbedError("frame_blocked", `frame-src lacks ${origin}`));
+    addEventListener("securitypolicyviolation", ({ disposition, effectiveDirective, blockedURI }) => {
+      if (disposition === "enforce" && effectiveDirective === "frame-src" && blockedURI.startsWith(origin)) reject(new EmbedError("frame_blocked"));
     }, { signal });
   });
 

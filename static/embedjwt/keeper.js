@@ -3,7 +3,6 @@ import { codeOf, EmbedError } from "./errors.js";
 
 /** @import { Ask, Grant } from "./grants.js" */
 /** @import { GrantRequest } from "../embedjwt.d.ts" */
-/** @import { EmbedError as Details } from "../embedjwt.d.ts" */
 /** @typedef {Grant & { age: () => number, left: () => number }} Held how many milliseconds it has lived, and will */
 
 // All in milliseconds.
@@ -59,7 +58,7 @@ export function keep(name, ask, changed) {
     for (const type of ["pageshow", "focus", "online", "visibilitychange", "resume"]) addEventListener(type, check, open);
     channel = new BroadcastChannel(name);
     channel.onmessage = ({ data: expiresIn }) => {
-      if (self.grant?.mode === "gateway") granted({ ...self.grant, expiresIn }, stopwatch(), "other tab");
+      if (self.grant?.mode === "gateway" && expiresIn > 0) granted({ ...self.grant, expiresIn }, stopwatch(), "other tab");
     };
     check();
   }
@@ -134,7 +133,7 @@ export function keep(name, ask, changed) {
   }
 
   function fail(/** @type {any} */ error) {
-    const { status, message } = error;
+    const { status, message } = error ?? {};
     if (!(error instanceof EmbedError)) error = new EmbedError(status ? codeOf(status) : "network", message);
     self.error = error;
     since = stopwatch();

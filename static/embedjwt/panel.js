@@ -1,7 +1,7 @@
 import { address } from "./address.js";
 import { codeOf, EmbedError } from "./errors.js";
 import { show } from "./frames.js";
-import { backOff, pause } from "./keeper.js";
+import { backOff } from "./keeper.js";
 
 /** @import { PanelOptions, Panel, State } from "../embedjwt.d.ts" */
 /** @import { Scene } from "./embed.js" */
@@ -13,12 +13,10 @@ const NEW = 10e3; // milliseconds in which no grant ends
 export function mountPanel(element, options, { keeper, chrome, settle, complete, emit, forget }) {
   /** @type {HTMLIFrameElement | null} */ let shown = null;
   /** @type {Held | null} */ let tried = null; // the grant that the latest frame came with
-  let asked = false; // for another grant, because of a frame
   let gone = false;
   let loading = new AbortController();
   let current = ""; // the address that is shown, or will be
   let near = false;
-  let failures = 0;
   let halted = false; // by an error that no other grant cures
 
   /** @type {Panel & { sync: () => void }} */
@@ -40,6 +38,7 @@ export function mountPanel(element, options, { keeper, chrome, settle, complete,
   }
 
   function reload() {
+    if (gone) return;
     halted = false;
     keeper.start();
     if (keeper.error) return keeper.renew("retry");
@@ -48,6 +47,7 @@ export function mountPanel(element, options, { keeper, chrome, settle, complete,
   }
 
   function destroy() {
+    if (gone) return;
     gone = true;
     loading.abort();
     removeEventListener("message", heard);
@@ -77,12 +77,12 @@ export function mountPanel(element, options, { keeper, chrome, settle, complete,
       const url = address(grant.url, wanted, grant.token);
       if (url === current) return panel.state === "expired" && enter("ready");
       const before = tried;
+      const hand = current; // empty for a frame that is to be loaded anew
       signal = anew();
       current = url;
       tried = grant;
       enter(shown ? "refreshing" : "loading");
-      shown = await show(box, shown, url, { title: wanted.title || /** @type {any} */ (wanted).frameTitle || "Grafana", settle, patient: () => !!before?.left() }, signal);
-      failures = 0;
+      shown = await show(box, shown, url, { title: wanted.title || /** @type {any} */ (wanted).frameTitle || "Grafana", settle, before, hand }, signal);
       enter("ready");
     } catch (error) {
       if (signal.aborted) return;
@@ -93,7 +93,8 @@ export function mountPanel(element, options, { keeper, chrome, settle, complete,
   /** Drops what is under way. */
   function anew() {
     loading.abort();
-    return (loading = new AbortController()).signal;
+    loading = new AbortController();
+    return loading.signal;
   }
 
   /** Frames of the gateway say why they show nothing; nobody else is listened to. @param {MessageEvent} message */
@@ -101,13 +102,12 @@ export function mountPanel(element, options, { keeper, chrome, settle, complete,
     const { grant, error } = keeper;
     if (!grant || origin !== new URL(grant.url).origin || ![...box.children].some((frame) => /** @type {HTMLIFrameElement} */ (frame).contentWindow === source) || data?.type !== "embedjwt/status") return;
     const { code: reason, status, trace_id: traceId } = data;
-    if (status === 401 && (grant !== tried || !asked || grant.age() > NEW)) {
-      current = ""; // to be loaded anew, with this grant if there is a newer one, or with the next
+    if (status === 401 && (grant !== tried || grant.age() > NEW)) {
+      current = ""; // to be loaded anew, with this grant if it is another, or with the next
       if (grant !== tried) return sync();
-      asked = true;
       if (!error) keeper.renew("frame");
     } else {
-      const code = reason === "grafana_login" ? "grafana_unauthorized" : status === 401 ? "cookies_blocked" : codeOf(status);
+      const code = reason === "grafana_login" ? "grafana_unauthorized" : status === 401 ? "unavailable" : codeOf(status, reason);
       fail(new EmbedError(code, reason, { reason, status, traceId }));
     }
   }
@@ -115,9 +115,9 @@ export function mountPanel(element, options, { keeper, chrome, settle, complete,
   function fail(/** @type {EmbedError} */ error) {
     const shared = error === keeper.error; // which asks again for all of us
     const { retryable } = error;
-    const signal = anew();
+    anew();
     if (shared || retryable) current = "";
-    if (retryable && !shared) pause(backOff(failures++), signal).then(sync, () => {});
+    if (retryable && !shared) setTimeout(sync, backOff(4));
     halted = !shared && !retryable;
     if (retryable && shown) return enter("expired", error);
     box.replaceChildren();

@@ -23,7 +23,7 @@ div{position:absolute;inset:0}
 [part=skeleton],[part=card]:empty{visibility:hidden}
 :host([state=authorizing]) [part=skeleton],:host([state=loading]) [part=skeleton]{animation:show .2s .15s forwards}
 [part=skeleton]{border-radius:4px;background:linear-gradient(#8881 2.5em,#8883 0)}
-[part=card]{display:grid;place-content:safe center;justify-items:center;gap:.5em;padding:1em;text-align:center;overflow:auto;border-radius:4px;background:Canvas;color:CanvasText}
+[part=card]{display:grid;place-content:safe center;justify-items:center;gap:.5em;padding:1em;text-align:center;overflow:auto;border:1px solid #8883;border-radius:4px;background:Canvas;color:CanvasText}
 small{opacity:.8;overflow-wrap:anywhere}
 button{font:inherit;padding:.3em 1em}
 :host([state=expired]) [part=card]{inset:auto 0 0;grid-auto-flow:column;align-items:center;padding:.3em 1em}
@@ -33,8 +33,7 @@ button{font:inherit;padding:.3em 1em}
 /** @type {Chrome} */
 export function chrome(element, retry) {
   const own = element.matches("grafana-panel");
-  const host = own ? element : element.appendChild(h("div"));
-  if (!own) host.style.cssText = "width:100%;height:100%";
+  const host = own ? element : element.appendChild(h("div", { style: "width:100%;height:100%" }));
   const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(STYLE);
@@ -54,7 +53,7 @@ export function chrome(element, retry) {
     const text = texts[state] ?? texts[code] ?? texts[retryable ? "unavailable" : "config"];
     const why = [...new Set([reason, message, traceId])].filter(Boolean).join(" · ");
     const again = h("button", { part: "retry", type: "button", textContent: texts.retry, onclick: retry });
-    card.replaceChildren(h("span", { part: "message", textContent: text }), h("small", { part: "trace", textContent: why }), again);
+    card.replaceChildren(h("span", { part: "message", textContent: text }), again, h("small", { part: "trace", textContent: why }));
     if (focused) again.focus();
   }
 }

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.sync_api import Browser, Locator, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 from sdk_strict_site import Site
 
 TOKENS = "**/v1/embed-token"
 FRAMES = "**/d-solo/**"
+RENEWED_AFTER = 48_000  # milliseconds, of the 60 s that a token lives
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Visit:
         return self.page.locator("#panels > *").nth(number)
 
     def expect(self, panel: Locator, state: str) -> None:
-        expect(panel).to_have_attribute("state", state, timeout=15_000)
+        expect(panel).to_have_attribute("state", state)
 
     def until(self, condition: str) -> None:
         """``wait_for_function`` would need the policy's leave."""
@@ -44,12 +45,15 @@ class Visit:
             assert time.monotonic() < deadline, condition
             self.page.wait_for_timeout(20)
 
-    def swap(self, change: str) -> None:
-        """Does it in the page, and waits until every panel has gone over to what comes of it."""
+    def swap(self, change: str = "", *, skip: int = 0) -> None:
+        """Does it in the page, and waits until every panel has gone over to what comes of it;
+        ``skip``: so many milliseconds pass at once, where the page's clock is installed."""
         panels = self.page.locator("#panels > *").all()
         swaps = "events.filter(({ state }) => state === 'refreshing').length"
         before = self.page.evaluate(swaps)
         self.page.evaluate(f"() => {{ {change} }}")
+        if skip:
+            self.page.clock.fast_forward(skip)
         self.until(f"{swaps} >= {before + len(panels)}")
         for panel in panels:
             self.expect(panel, "ready")
@@ -58,6 +62,11 @@ class Visit:
     def sign_in(self, person: str) -> None:
         """As one of the demo's people; the page learns of it by the next token."""
         self.page.request.get(f"{self.site.host}/elsewhere?person={person}")
+
+    def swap_for_tokens(self) -> None:
+        """As :meth:`swap`, once the next token is due."""
+        self.sign_in("ed")  # the service gives the same token again while it is fresh
+        self.swap(skip=RENEWED_AFTER)
 
     def violations(self) -> list[str]:
         """What policies forbade, as the page and the console tell."""
@@ -125,14 +134,3 @@ def visiting(browser: Browser, site: Site, **options: Any) -> Iterator[Visit]:
     context.on("console", lambda message: visit.console.append(message.text))
     yield visit
     context.close()
-
-
-@contextmanager
-def running_chromium(path: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield browser
-        browser.close()

@@ -10,20 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from running_service import clean_environment
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -88,4 +77,6 @@ def test_an_editor_is_an_editor(page: Page) -> None:
     expect(page.frame_locator("grafana-panel iframe").first.locator("svg").first).to_be_visible(
         timeout=10_000
     )
-    expect(page.frame_locator("grafana-panel iframe").first.locator("body")).to_contain_text("Editor")
+    expect(page.frame_locator("grafana-panel iframe").first.locator("body")).to_contain_text(
+        "Editor"
+    )

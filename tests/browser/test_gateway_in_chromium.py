@@ -27,7 +27,7 @@ from gateway_site import (
     running_site,
 )
 from gateway_visit import Visit
-from playwright.sync_api import Browser, Frame, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Frame, Page, expect
 
 from gateway_proxies import need_proxy
 
@@ -81,13 +81,8 @@ def site(
 
 
 @pytest.fixture(scope="module")
-def browser(chromium: str, site: Site) -> Iterator[Browser]:
-    switches = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    switches.append(f"--host-resolver-rules={site.resolver_rules}")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=switches)
-        yield browser
-        browser.close()
+def switches(switches: list[str], site: Site) -> list[str]:
+    return [*switches, f"--host-resolver-rules={site.resolver_rules}"]
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, expect
-from sdk_strict_site import Site, running_site
+from sdk_strict_site import Site
 from sdk_strict_visit import (
     FRAMES,
     TOKENS,
@@ -16,11 +16,13 @@ from sdk_strict_visit import (
     Visit,
     living,
     refusing,
-    running_chromium,
     visiting,
 )
 
 Scheme = Literal["light", "dark"]
+
+OVER = 10_000
+"""Milliseconds after which a token of 8 s has ended, and the next one was asked for."""
 
 FINDINGS = """async () => {
   const { violations } = await axe.run(document, { iframes: false });
@@ -29,23 +31,10 @@ FINDINGS = """async () => {
 """What is in frames is Grafana's to answer for."""
 
 
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with running_chromium(chromium) as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with running_site(tmp_path_factory.mktemp("accessibility")) as site:
-        yield site
-
-
 @pytest.fixture
-def visit(browser: Browser, site: Site) -> Iterator[Visit]:
-    with visiting(browser, site) as visit:
-        visit.go("/plain")
-        yield visit
+def visit(strict_visit: Visit) -> Visit:
+    strict_visit.go("/plain")
+    return strict_visit
 
 
 def loading(visit: Visit) -> None:
@@ -62,24 +51,28 @@ def error(visit: Visit) -> None:
 
 def expired(visit: Visit) -> None:
     visit.page.route(TOKENS, refusing(503, "unavailable"))
-    visit.page.route(TOKENS, living(2), times=1)
+    visit.page.route(TOKENS, living(8), times=1)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("state", [loading, ready, error, expired])
 def test_axe_finds_nothing(
     browser: Browser,
-    site: Site,
+    strict_site: Site,
     node_package: Callable[[str], Path],
     scheme: Scheme,
     state: Callable[[Visit], None],
 ) -> None:
     source = (node_package("axe-core") / "axe.min.js").read_text()
-    with visiting(browser, site, color_scheme=scheme) as visit:
+    with visiting(browser, strict_site, color_scheme=scheme) as visit:
+        visit.page.clock.install()
         visit.go("/plain")
         visit.page.evaluate(source)
         state(visit)
         panel = visit.show(theme=scheme)
+        if state is expired:
+            visit.expect(panel, "ready")
+            visit.page.clock.fast_forward(OVER)
         visit.expect(panel, state.__name__)
         part = {"loading": "skeleton", "ready": "frame"}.get(state.__name__, "card")
         expect(panel.locator(f"[part={part}]")).to_be_visible()
@@ -128,13 +121,15 @@ class TestAlerts:
 
 
 def test_frames_that_are_not_seen_yet_cannot_be_reached(visit: Visit) -> None:
-    visit.page.evaluate("() => { window.mine = embed({ settle: 3000 }); }")
+    visit.page.evaluate("() => { window.mine = embed(); }")
     panel = visit.show(frame_title="CPU usage")
     visit.expect(panel, "ready")
+    document = Gate(visit, FRAMES)
     visit.page.evaluate("() => mine.setTimeRange('now-1h')")
     frames = panel.locator("iframe")
     expect(frames).to_have_count(2)
     assert frames.evaluate_all("(frames) => frames.map(({ inert }) => inert)") == [False, True]
+    document.open()
     visit.expect(panel, "ready")
     expect(frames).to_have_count(1)
     assert frames.evaluate_all("(frames) => frames.map(({ inert }) => inert)") == [False]

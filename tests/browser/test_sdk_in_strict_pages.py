@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import requests
 from playwright.sync_api import Browser, Locator, expect
-from sdk_strict_site import Site, running_site
+from sdk_strict_site import Site
 from sdk_strict_visit import (
     FRAMES,
     TOKENS,
@@ -18,28 +17,14 @@ from sdk_strict_visit import (
     Visit,
     living,
     refusing,
-    running_chromium,
     visiting,
 )
 
 
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with running_chromium(chromium) as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with running_site(tmp_path_factory.mktemp("strict")) as site:
-        yield site
-
-
 @pytest.fixture
-def visit(browser: Browser, site: Site) -> Iterator[Visit]:
-    with visiting(browser, site) as visit:
-        visit.go()
-        yield visit
+def visit(strict_visit: Visit) -> Visit:
+    strict_visit.go()
+    return strict_visit
 
 
 class TestUnderTheStrictestPolicy:
@@ -70,16 +55,17 @@ class TestUnderTheStrictestPolicy:
         assert visit.violations() == []
 
     def test_panels_show_that_they_are_not_up_to_date(self, visit: Visit) -> None:
-        visit.page.route(TOKENS, living(2))
+        visit.page.clock.install()
+        visit.page.route(TOKENS, refusing(503, "unavailable"))
+        visit.page.route(TOKENS, living(8), times=1)
         panel = visit.show()
         visit.expect(panel, "ready")
-        visit.page.unroute(TOKENS)
-        visit.page.route(TOKENS, refusing(503, "unavailable"))
+        visit.page.clock.fast_forward(10_000)  # the token has ended
         visit.expect(panel, "expired")
         expect(panel.locator("[part=card]")).to_be_visible()
         assert box(panel.locator("[part=card]"))["height"] < 100
         assert_fills(panel)
-        expect(panel.locator("[part=trace]")).to_contain_text("0af7", timeout=10_000)
+        expect(panel.locator("[part=trace]")).to_contain_text("0af7")
         visit.page.unroute(TOKENS)
         panel.locator("[part=retry]").click()
         visit.expect(panel, "ready")
@@ -127,8 +113,8 @@ def box(locator: Locator) -> dict[str, float]:
 
 
 class TestFramesThatThePageForbids:
-    def test_are_told_and_not_tried_again(self, browser: Browser, site: Site) -> None:
-        with visiting(browser, site) as visit:
+    def test_are_told_and_not_tried_again(self, browser: Browser, strict_site: Site) -> None:
+        with visiting(browser, strict_site) as visit:
             visit.page.clock.install()
             visit.go("/unframed")
             visit.page.evaluate("() => { window.mine = embed(); }")
@@ -136,7 +122,7 @@ class TestFramesThatThePageForbids:
             visit.expect(panel, "error")
             told_of = "events.filter((e) => e.error).map((e) => [e.error.code, e.error.retryable])"
             assert visit.page.evaluate(told_of) == [["frame_blocked", False]]
-            expect(panel.locator("[part=trace]")).to_contain_text(site.grafana)
+            expect(panel.locator("[part=trace]")).to_contain_text(strict_site.grafana)
             expect(panel.locator("iframe")).to_have_count(0)
             while [e["type"] for e in told(visit)].count("grant") < 3:
                 visit.page.clock.run_for(2_000)  # no answer may seem to take long
@@ -145,7 +131,7 @@ class TestFramesThatThePageForbids:
             states = [e["state"] for e in told(visit) if e["type"] == "state"]
             assert states == ["idle", "authorizing", "loading", "error"]
             assert visit.page.evaluate(told_of) == [["frame_blocked", False]]
-            assert site.frames() == []
+            assert strict_site.frames() == []
 
 
 def told(visit: Visit) -> list[dict[str, Any]]:

@@ -3,44 +3,28 @@ where others read it, and nothing left when they are gone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Browser, CDPSession
-from sdk_strict_site import Site, running_site
-from sdk_strict_visit import TOKENS, Visit, living, running_chromium, visiting
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with running_chromium(chromium) as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with running_site(tmp_path_factory.mktemp("leaves-nothing")) as site:
-        yield site
+from sdk_strict_site import Site
+from sdk_strict_visit import Visit, visiting
 
 
 @pytest.fixture
-def visit(browser: Browser, site: Site) -> Iterator[Visit]:
-    with visiting(browser, site) as visit:
-        visit.go()
-        yield visit
+def visit(strict_visit: Visit) -> Visit:
+    strict_visit.page.clock.install()
+    strict_visit.go()
+    return strict_visit
 
 
 def swap_everything(visit: Visit) -> None:
     """All panels go over to another token, another time range, and other variables."""
-    visit.sign_in("ed")  # the service gives the same token again while it is fresh
-    visit.swap("")
+    visit.swap_for_tokens()
     visit.swap("mine.setTimeRange('now-1h')")
     visit.swap("mine.setVariables({ a: 'b' })")
 
 
 def boot(visit: Visit) -> None:
-    """An element and a place of ``mount()``, both by ``mine``; a token serves for 5 seconds."""
-    visit.page.route(TOKENS, living(8))
+    """An element and a place of ``mount()``, both by ``mine``."""
     visit.page.evaluate(
         """() => {
           window.mine = embed();
@@ -172,8 +156,8 @@ CYCLES = """async (cycles) => {
 class TestMountingAndUnmounting:
     KINDS = ("HTMLIFrameElement", "IntersectionObserver", "GrafanaPanel")
 
-    def test_leaves_no_frame_timer_or_listener(self, browser: Browser, site: Site) -> None:
-        with visiting(browser, site) as visit:
+    def test_leaves_no_frame_timer_or_listener(self, browser: Browser, strict_site: Site) -> None:
+        with visiting(browser, strict_site) as visit:
             visit.page.add_init_script(COUNT_TIMERS)
             visit.go("/plain")
             cdp = visit.page.context.new_cdp_session(visit.page)
@@ -187,7 +171,7 @@ class TestMountingAndUnmounting:
             )
             assert self.alive(cdp, "BroadcastChannel") <= 2, "of the embeds that elements look for"
             assert visit.page.evaluate("[timers.size, window.length]") == [0, 0]
-            assert len(site.frames()) > 50, "cycles end before they begin"
+            assert len(strict_site.frames()) > 50, "cycles end before they begin"
             grown = {name: after[name] - before[name] for name in after}
             assert all(more <= 5 for more in grown.values()), grown
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
-from sdk_strict_site import Site, running_site
-from sdk_strict_visit import TOKENS, Visit, living, running_chromium, visiting
+from sdk_strict_site import Site
+from sdk_strict_visit import Visit, visiting
 
 QUERIES = "**/api/ds/query*"
 
@@ -30,18 +29,6 @@ DOMINANT = """async ([pictures, { x, y, width, height }]) => {
 
 BLANK = 0.9
 """More of one colour than this, and there is no chart: with one it is 0.6."""
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with running_chromium(chromium) as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with running_site(tmp_path_factory.mktemp("swaps")) as site:
-        yield site
 
 
 def drawn_late(route: Route) -> None:
@@ -81,8 +68,8 @@ class Film:
 
 class TestSwaps:
     @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
-    def test_have_no_blank_moment(self, browser: Browser, site: Site, motion: Any) -> None:
-        with visiting(browser, site, reduced_motion=motion) as visit:
+    def test_have_no_blank_moment(self, browser: Browser, strict_site: Site, motion: Any) -> None:
+        with visiting(browser, strict_site, reduced_motion=motion) as visit:
             film, area = self.swapped(visit, settle=1500)
             assert len(film.pictures) >= 3
             assert film.blank(area) == []
@@ -90,18 +77,18 @@ class TestSwaps:
             expect(frame).to_have_css("transition-duration", "0s" if motion == "reduce" else "0.2s")
 
     def test_would_have_one_if_frames_could_not_draw_first(
-        self, browser: Browser, site: Site
+        self, browser: Browser, strict_site: Site
     ) -> None:
         """So that the test above can be believed."""
-        with visiting(browser, site) as visit:
+        with visiting(browser, strict_site) as visit:
             film, area = self.swapped(visit, settle=0)
             assert film.blank(area) != []
 
     @staticmethod
     def swapped(visit: Visit, settle: int) -> tuple[Film, dict[str, float]]:
-        """Three swaps, for new times and for new tokens."""
+        """Two swaps, for a new token and for new times."""
+        visit.page.clock.install()
         visit.go()
-        visit.page.route(TOKENS, living(8))
         visit.page.route(QUERIES, drawn_late)
         visit.page.evaluate("(settle) => { window.mine = embed({ settle }); }", settle)
         panel = visit.show(theme="light")
@@ -110,8 +97,6 @@ class TestSwaps:
         area = panel.bounding_box()
         assert area is not None
         with Film(visit.page) as film:
-            visit.sign_in("ed")
-            visit.swap("")
+            visit.swap_for_tokens()
             visit.swap("mine.setTimeRange('now-1h')")
-            visit.swap("mine.setTimeRange('now-6h')")
         return film, dict(area)

@@ -35,7 +35,7 @@ function hear(event: EmbedEvent): void {
   }
 }
 
-const own: Grant = { token: "…", expiresIn: 300, serverTime: 1_800_000_000, grafanaUrl: "https://grafana.example.com" };
+const own: Grant = { token: "…", expiresIn: 300, serverTime: 1_800_000_000, grafana: { url: "https://grafana.example.com" } };
 const passedOn: Grant = { token: "…", expires_in: 300, grafana: { name: "", url: "https://grafana.example.com", mode: "url" } };
 const refusal = new EmbedError("login_required", "the session has ended", { status: 401 });
 createEmbed({ service: "", getToken: async () => { if (heard.length) throw refusal; return state ? own : passedOn; } });

@@ -296,7 +296,7 @@ class TestCompression:
     def test_not_where_it_is_not(self, client: FlaskClient, accepted: str) -> None:
         answer = client.get(PLAIN, headers={"Accept-Encoding": accepted})
         assert_script(answer, "no-cache")
-        assert b"export " in answer.data
+        assert b"export" in answer.data
 
     def test_no_time_is_in_it(self, client: FlaskClient) -> None:
         """All replicas send the same bytes, whenever they were started (RFC 1952, MTIME)."""
