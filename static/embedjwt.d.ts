@@ -71,7 +71,7 @@ export interface PanelOptions {
   timezone?: string;
   /** Grafana's own interval of queries, such as `30s`. */
   refresh?: string;
-  /** `auto` follows the person's system, within 20 seconds. */
+  /** `auto` follows the person's system, within 5 seconds. */
   theme?: "light" | "dark" | "auto" | "";
   vars?: Variables;
   hideTimePicker?: boolean;

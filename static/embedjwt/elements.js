@@ -31,8 +31,8 @@ export class GrafanaPanel extends Base {
   static service = ""; // that of elements which name none
 
   async connectedCallback() {
-    // Scripts of the page may have an embed of their own to say.
-    if (document.readyState === "loading") await new Promise((resolve) => addEventListener("DOMContentLoaded", resolve, { once: true }));
+    // Scripts of the page, all of which have run then, may have an embed of their own to say.
+    if (!performance.timing.domContentLoadedEventStart) await new Promise((resolve) => addEventListener("DOMContentLoaded", resolve, { once: true }));
     if (!this.isConnected || this.mounted) return;
     const { service = GrafanaPanel.service, ...named } = this.#attributes(["service", "grafana", "mode"]);
     /** @type {Embed} */

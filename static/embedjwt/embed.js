@@ -4,7 +4,7 @@ import { keep } from "./keeper.js";
 import { mountPanel } from "./panel.js";
 
 /** @import { Embed, EmbedEvent, EmbedOptions, PanelOptions, State, Variables } from "../embedjwt.d.ts" */
-/** @typedef {(element: HTMLElement, retry: () => void) => { box: HTMLElement, tell: (state: State, error: EmbedError | null) => void, remove: () => void }} Chrome What is around a panel's frames. */
+/** @typedef {(element: HTMLElement, retry: () => void) => { box: HTMLElement, tell: (state: State, error: EmbedError | null, theme?: string) => void, remove: () => void }} Chrome What is around a panel's frames. */
 /** @typedef {ReturnType<typeof mountPanel>} Panel */
 /** @typedef {{ keeper: ReturnType<typeof keep>, chrome: Chrome, settle: number, complete: (own: PanelOptions) => PanelOptions, emit: (event: EmbedEvent) => void, forget: (panel: Panel) => void }} Scene What a panel shares with the others. */
 

@@ -6,9 +6,8 @@ import { codeOf, EmbedError } from "./errors.js";
 /** @typedef {Grant & { age: () => number, left: () => number }} Held how many milliseconds it has lived, and will */
 
 // All in milliseconds.
-const FLOOR = 5e3; // between two requests that nobody asked for
+const TICK = 5e3; // between looks at the clocks, for timers stand still in sleep; and the least between requests
 const PATIENCE = 20e3; // for an answer
-const STEP = 20e3; // of timers, which may stand still in sleep
 const HEARD = 300; // until other tabs surely know of a renewal
 
 /** Milliseconds from now on, by the clock that sees more of them: one may be set, the other stop in sleep. */
@@ -54,7 +53,7 @@ export function keep(name, ask, changed) {
   function start() {
     if (open) return;
     open = new AbortController();
-    if (!self.grant?.left()) wait = Math.min(wait, FLOOR);
+    if (!self.grant?.left()) wait = Math.min(wait, TICK);
     for (const type of ["pageshow", "focus", "online", "visibilitychange", "resume"]) addEventListener(type, check, open);
     channel = new BroadcastChannel(name);
     channel.onmessage = ({ data: expiresIn }) => {
@@ -88,10 +87,10 @@ export function keep(name, ask, changed) {
     clearTimeout(timer);
     if (!open || (document.hidden && grant?.mode !== "gateway")) return; // until somebody looks
     changed();
-    if (woken && error && error.code !== "forbidden" && !(/** @type {any} */ (error).retryAfter)) wait = Math.min(wait, FLOOR);
+    if (woken && error && error.code !== "forbidden" && !(/** @type {any} */ (error).retryAfter)) wait = Math.min(wait, TICK);
     const waited = since();
     if (waited >= wait) renew(error ? "retry" : grant ? "refresh" : "first");
-    timer = setTimeout(check, Math.max(50, Math.min(STEP, asking ? STEP : wait - waited)));
+    timer = setTimeout(check, Math.max(50, Math.min(TICK, asking ? TICK : wait - waited)));
   }
 
   async function run(/** @type {GrantRequest["reason"]} */ reason) {
@@ -127,7 +126,7 @@ export function keep(name, ask, changed) {
     self.grant = { ...grant, age, left: () => Math.max(0, life - age()) };
     self.error = null;
     since = age;
-    wait = Math.max(FLOOR, life - lead * (1 + Math.random() / 2));
+    wait = Math.max(TICK, life - lead * (1 + Math.random() / 2));
     failures = 0;
     changed(reason);
   }

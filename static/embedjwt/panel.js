@@ -117,7 +117,7 @@ export function mountPanel(element, options, { keeper, chrome, settle, complete,
     const { retryable } = error;
     anew();
     if (shared || retryable) current = "";
-    if (retryable && !shared) setTimeout(sync, backOff(4));
+    if (retryable && !shared) setTimeout(sync, backOff(9));
     halted = !shared && !retryable;
     if (retryable && shown) return enter("expired", error);
     box.replaceChildren();
@@ -129,7 +129,7 @@ export function mountPanel(element, options, { keeper, chrome, settle, complete,
     if (state === panel.state && error?.message === panel.error?.message) return;
     Object.assign(panel, { state, error });
     element.setAttribute("state", state);
-    tell(state, error);
+    tell(state, error, options.theme);
     emit({ type: "state", state, panel });
     if (error) emit({ type: "error", error, panel });
   }

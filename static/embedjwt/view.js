@@ -22,12 +22,11 @@ const STYLE = `
 div{position:absolute;inset:0}
 [part=skeleton],[part=card]:empty{visibility:hidden}
 :host([state=authorizing]) [part=skeleton],:host([state=loading]) [part=skeleton]{animation:show .2s .15s forwards}
-[part=skeleton]{border-radius:4px;background:linear-gradient(#8881 2.5em,#8883 0)}
-[part=card]{display:grid;place-content:safe center;justify-items:center;gap:.5em;padding:1em;text-align:center;overflow:auto;border:1px solid #8883;border-radius:4px;background:Canvas;color:CanvasText}
+[part=skeleton]{background:linear-gradient(#8881 2.5em,#8883 0)}
+[part=card]{display:grid;place-content:safe center;justify-items:center;gap:.5em;padding:1em;text-align:center;overflow:auto;border:1px solid #8883;background:Canvas;color:CanvasText}
 small{opacity:.8;overflow-wrap:anywhere}
 button{font:inherit;padding:.3em 1em}
-:host([state=expired]) [part=card]{inset:auto 0 0;grid-auto-flow:column;align-items:center;padding:.3em 1em}
-:host([theme=dark]){color-scheme:dark}
+:host([state=expired]) [part=card]{inset:auto 0 0;grid-auto-flow:column;align-items:center;padding:.3em 1em;white-space:nowrap}
 @keyframes show{to{visibility:visible}}`;
 
 /** @type {Chrome} */
@@ -45,9 +44,10 @@ export function chrome(element, retry) {
   return { box, tell, remove: () => (own ? root.replaceChildren() : host.remove()) };
 
   /** @type {ReturnType<Chrome>["tell"]} */
-  function tell(state, error) {
+  function tell(state, error, theme) {
     const focused = root.activeElement?.part.contains("retry");
     host.setAttribute("state", state);
+    host.style.colorScheme = /** @type {string} */ (theme); // auto is none: the page's
     if (!error && state !== "expired") return card.replaceChildren();
     const { code, reason = code, retryable, message, traceId } = /** @type {any} */ (error ?? {});
     const text = texts[state] ?? texts[code] ?? texts[retryable ? "unavailable" : "config"];

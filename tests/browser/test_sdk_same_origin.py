@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask import Flask, Response
-from playwright.sync_api import Browser, Frame, Page, sync_playwright
+from playwright.sync_api import Browser, Frame, Page
 
 from embedjwt.assets import static_dir
 from embedjwt.demo.servers import listener, serving, url_of
@@ -34,18 +34,19 @@ place.style.height = "200px";
 window.panel = embed.mount(place, { dashboard: "cpu", panel: 1, from: "now-6h" });
 </script>"""
 
+IN_MARKUP = """<!doctype html><title>A page with a panel in its markup</title>
+<script type="module" src="/embedjwt.js"></script>
+<grafana-panel dashboard="cpu" panel="1" frame-title="CPU"></grafana-panel>
+<script type="module">
+import { createEmbed } from "/embedjwt.js";
+const grant = { token: "mine", expiresIn: 60, grafana: { url: location.origin } };
+createEmbed({ service: `${location.origin}/`, getToken: async () => grant });
+</script>"""
+
 GRAFANA = """<!doctype html><title>Grafana</title><script>
 window.routed = [];
 addEventListener("popstate", () => routed.push(location.search));
 </script>"""
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,10 @@ def host() -> Iterator[str]:
     @app.get("/")
     def page() -> str:
         return PAGE % LIFE
+
+    @app.get("/in-markup")
+    def in_markup() -> str:
+        return IN_MARKUP
 
     @app.get("/embedjwt.js")
     def script() -> Response:
@@ -116,3 +121,15 @@ def test_another_panel_is_another_page(page: Page) -> None:
         assert time.monotonic() < deadline
         page.wait_for_timeout(50)
     assert frame_of(page) != first
+
+
+def test_an_element_in_the_markup_is_shown_by_the_embed_that_a_later_script_makes(
+    page: Page, host: str
+) -> None:
+    """Both scripts run when the page is parsed, the SDK's own first."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.method))
+    page.goto(f"{host}/in-markup")
+    page.locator("grafana-panel[state=ready]").wait_for()
+    assert query(frame_of(page))["auth_token"] == ["mine"]
+    assert "POST" not in asked
