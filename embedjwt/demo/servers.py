@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 ADDRESS = "127.0.0.1"
 NAME = "localhost"
@@ -40,7 +44,7 @@ def free_port() -> int:
 def serving(app: Flask, listening: socket.socket) -> Iterator[None]:
     """Serves an application on a socket until the block ends."""
     server = make_server(
-        ADDRESS, 0, app, threaded=True, request_handler=_Quiet, fd=listening.fileno()
+        ADDRESS, 0, _in_one_piece(app), threaded=True, request_handler=_Quiet, fd=listening.fileno()
     )
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
@@ -50,6 +54,20 @@ def serving(app: Flask, listening: socket.socket) -> Iterator[None]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def _in_one_piece(app: Flask) -> WSGIApplication:
+    """Browsers drop frames half-way, and Werkzeug's server leaves open the file it was sending."""
+
+    def answered(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        body = app(environ, start_response)
+        try:
+            return [b"".join(body)]
+        finally:
+            if hasattr(body, "close"):
+                body.close()
+
+    return answered
 
 
 class _Quiet(WSGIRequestHandler):

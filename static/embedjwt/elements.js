@@ -32,7 +32,7 @@ export class GrafanaPanel extends Base {
 
   async connectedCallback() {
     // Scripts of the page, all of which have run then, may have an embed of their own to say.
-    if (!performance.timing.domContentLoadedEventStart) await new Promise((resolve) => addEventListener("DOMContentLoaded", resolve, { once: true }));
+    if (document.readyState !== "complete") await new Promise((resolve) => ["DOMContentLoaded", "load"].map((type) => addEventListener(type, resolve)));
     if (!this.isConnected || this.mounted) return;
     const { service = GrafanaPanel.service, ...named } = this.#attributes(["service", "grafana", "mode"]);
     /** @type {Embed} */

@@ -6,7 +6,6 @@ by the site's clock, in pages by Playwright's; ``sdk_visit.Visit.pass_time`` ste
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import jwt
 from flask import Flask, Response, session
-from sdk_serving import in_one_piece
 
 from embedjwt import create_app
 from embedjwt.demo.judge import Judge, JwksCache
@@ -140,7 +138,7 @@ def running_site(directory: Path) -> Iterator[Site]:
         judge = NotingJudge(auth, jwks, now=clock)
         standin = create_standin(judge, host_origin=f"{host} {stranger}", now=clock)
         pages = host_application(service)
-        standin.wsgi_app = in_one_piece(standin.wsgi_app)  # type: ignore[method-assign]
+        standin.wsgi_app = standin.wsgi_app  # type: ignore[method-assign]
         for served, listening in zip((pages, pages, app, standin), sockets, strict=True):
             stack.enter_context(serving(served, listening))
         yield Site(host, stranger, service, grafana, clock, judge)
@@ -186,9 +184,3 @@ def ends_at(url: str) -> float:
     (token,) = parse_qs(urlsplit(url).query)["auth_token"]
     ends: float = jwt.decode(token, options={"verify_signature": False})["exp"]
     return ends
-
-
-def __getattr__(name: str) -> Any:
-    if name == "Visit":
-        return importlib.import_module("sdk_visit").Visit
-    raise AttributeError(name)

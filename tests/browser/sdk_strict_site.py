@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, request, session
-from sdk_serving import in_one_piece
 
 from embedjwt import create_app
 from embedjwt.config import Settings
@@ -117,7 +116,7 @@ def running_site(directory: Path) -> Iterator[Site]:
             create_standin(judge(settings), host_origin=site.host),
         )
         for app, listening in zip(apps, sockets, strict=True):
-            whole = in_one_piece(app.wsgi_app)
+            whole = app.wsgi_app
             app.wsgi_app = noting(whole, url_of(listening), site.asked)  # type: ignore[method-assign]
             stack.enter_context(serving(app, listening))
         yield site

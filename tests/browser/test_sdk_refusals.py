@@ -173,15 +173,15 @@ def test_an_applications_own_provider_keeps_panels_alive(visit: Visit, provider:
     visit.open(provider, panels=3)
     visit.until_state("ready")
     grant = visit.heard("grant")[0]
-    assert grant["expiresIn"] == LIFE
+    assert LIFE - 5 <= grant["expiresIn"] <= LIFE
     assert grant["skew"] == pytest.approx(0, abs=5)
     visit.pass_time(1.75 * LIFE)
     visit.until_state("ready")
     assert [event["reason"] for event in visit.heard("grant")][:2] == ["first", "refresh"]
     assert len(visit.asked) == 3
-    assert min(map(ends_at, visit.seen())) > visit.site.clock()
+    visit.until(lambda: min(map(ends_at, visit.seen())) > visit.site.clock())
     if provider == PLAIN:
-        wanted = {"reason": "refresh", "scope": {"grafana": "", "mode": "url"}}
+        wanted = {"reason": "refresh", "scope": {"grafana": None, "mode": "url"}}
         assert visit.page.evaluate("wanted") == wanted
 
 

@@ -23,11 +23,12 @@ LIFE = 60  # seconds
 PAGE = """<!doctype html><title>A page that has Grafana below it</title>
 <script type="module">
 import { createEmbed } from "/embedjwt.js";
+const grafana = { url: location.origin };
 let tokens = 0;
 window.embed = createEmbed({
   service: location.origin,
   settle: 0,
-  getToken: async () => ({ token: `t${++tokens}`, expiresIn: %d, grafana: { url: location.origin } }),
+  getToken: async () => ({ token: `t${++tokens}`, expiresIn: %d, grafana }),
 });
 const place = document.body.appendChild(document.createElement("div"));
 place.style.height = "200px";
