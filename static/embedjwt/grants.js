@@ -29,7 +29,8 @@ export function granter({ service, grafana, mode = "auto", headers, getToken }) 
       });
     }
     const { expiresIn, serverTime, grafana: { url } = {} } = answer;
-    if (!(expiresIn > 0) || !url || !(token || ticket)) throw new EmbedError("config", "no token, expiresIn or grafana.url");
+    // The gateway refuses tokens in addresses.
+    if (!(expiresIn > 0) || !(ticket || (token && answer.grafana?.mode !== "gateway"))) throw new EmbedError("config", "no token, expiresIn or grafana.url");
     mode = ticket ? "gateway" : "url";
     known = true;
     return { mode, why, url, expiresIn, skew: Date.now() / 1e3 - serverTime, ...(ticket ? { session } : { token }) };

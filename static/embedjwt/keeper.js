@@ -54,6 +54,7 @@ export function keep(name, ask, changed) {
     if (open) return;
     open = new AbortController();
     if (!self.grant?.left()) wait = Math.min(wait, TICK);
+    // The controller has a signal, as these options have, which ends them.
     for (const type of ["pageshow", "focus", "online", "visibilitychange", "resume"]) addEventListener(type, check, open);
     channel = new BroadcastChannel(name);
     channel.onmessage = ({ data: expiresIn }) => {

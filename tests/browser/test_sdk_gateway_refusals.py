@@ -247,3 +247,11 @@ def test_a_service_without_a_gateway_is_a_setting_that_is_wrong(visit: Visit) ->
     for _ in range(5):
         pass_time(visit, TTL)
     assert len(visit.requests) == asked
+
+
+def test_a_token_for_an_address_where_the_gateway_is_before_grafana(visit: Visit) -> None:
+    """It would be refused there, so no frame is made at all."""
+    sdk = opened(visit, mode="url")
+    sdk.show()
+    assert not sdk.has_failed("config")["retryable"]
+    assert not any(GRAFANA in request.url for request in visit.requests)
