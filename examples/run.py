@@ -23,14 +23,12 @@ from tempfile import TemporaryDirectory
 import click
 import requests
 import structlog
-from flask import Flask
 
 from embedjwt.config import Settings, load_settings
-from embedjwt.demo.judge import Judge, JwksCache
+from embedjwt.demo.judge import Judge
 from embedjwt.demo.servers import NAME, listener, serving
 from embedjwt.demo.standin import create_standin
 from embedjwt.grafana.settings import grafana_config
-from embedjwt.grafana.verifier import read_ini
 from embedjwt.grafana.versions import LATEST
 from embedjwt.keys.build import key_store, operator
 
@@ -75,7 +73,8 @@ def main(*, example: str, port: int, grafana_url: str | None) -> None:
         printed = grafana_config(settings, settings.grafana[0], version=LATEST).text
         if not grafana_url:
             listening = stack.enter_context(listener(grafana_port))
-            stack.enter_context(serving(standin_grafana(printed, page), listening))
+            grafana_app = create_standin(Judge.under(printed, now=time.time), host_origin=page)
+            stack.enter_context(serving(grafana_app, listening))
 
         def start(command: list[str], place: Path, **more: object) -> subprocess.Popen[bytes]:
             told = {"SERVICE": service, "SECRET_FILE": directory / SECRET_FILE, **more}
@@ -119,13 +118,6 @@ def set_up(directory: Path, example: str, *, page: str, service: str, grafana: s
     settings = load_settings(directory / "embedjwt.toml")
     operator(settings, key_store(settings), "example").init()
     return settings
-
-
-def standin_grafana(printed: str, page: str) -> Flask:
-    """A Grafana with the printed settings; takes keys from http, as only in development."""
-    settings = read_ini(f"app_mode = development\n{printed}")
-    jwks = JwksCache(settings.jwk_set_url, cache_ttl=settings.cache_ttl, now=time.time)
-    return create_standin(Judge(settings, jwks, now=time.time), host_origin=page)
 
 
 @contextmanager

@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from embedjwt.config import Settings, load_settings
-from embedjwt.demo.judge import Judge, JwksCache
+from embedjwt.demo.judge import Judge
 from embedjwt.gateway.proxies import Kind, site_for
 from embedjwt.grafana.settings import grafana_config
-from embedjwt.grafana.verifier import LATEST, read_ini
+from embedjwt.grafana.verifier import LATEST
 from embedjwt.keys.build import key_store, operator
 from gateway_proxies import need_proxy, running_proxy
 from gateway_service import GatewayService, SteppedClock
@@ -256,9 +256,7 @@ def each_stack(
 def _judge(settings: Settings, clock: SteppedClock) -> Judge:
     """As a Grafana under the settings that embedjwt prints for it."""
     printed = grafana_config(settings, settings.grafana[0], version=LATEST).text
-    auth = read_ini(f"app_mode = development\n{printed}", version=LATEST)
-    jwks = JwksCache(auth.jwk_set_url, cache_ttl=auth.cache_ttl, now=clock)
-    return Judge(auth, jwks, now=clock)
+    return Judge.under(printed, now=clock)
 
 
 def _configuration(kind: str, *, proxy: int, service: int) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import requests
 
-from embedjwt.grafana.verifier import JwtAuthSettings, Verdict, verify
+from embedjwt.grafana.verifier import LATEST, JwtAuthSettings, Verdict, read_ini, verify
+from embedjwt.grafana.versions import Version
 
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d+)")
 _NO_KEYS: Mapping[str, Any] = {"keys": []}
@@ -60,6 +61,24 @@ class Judge:
         self.settings = settings
         self.jwks = jwks
         self._now = now
+
+    @classmethod
+    def under(
+        cls,
+        printed: str,
+        *,
+        now: Callable[[], float],
+        version: Version = LATEST,
+        jwks_url: str | None = None,
+    ) -> Self:
+        """As a Grafana that was told what ``embedjwt grafana-config`` has printed.
+
+        Like Grafana it takes keys from http in development alone. ``jwks_url`` is where the keys
+        are, if not where the settings say.
+        """
+        settings = read_ini(f"app_mode = development\n{printed}", version=version)
+        url = jwks_url or settings.jwk_set_url
+        return cls(settings, JwksCache(url, cache_ttl=settings.cache_ttl, now=now), now=now)
 
     def verdict(self, token: str) -> Verdict:
         """What Grafana would make of this token at this moment."""

@@ -20,7 +20,7 @@ import structlog
 from embedjwt import create_app
 from embedjwt.config import Settings
 from embedjwt.demo.host import Explain, Surroundings, create_host
-from embedjwt.demo.judge import Judge, JwksCache
+from embedjwt.demo.judge import Judge
 from embedjwt.demo.people import demo_settings
 from embedjwt.demo.real_grafana import (
     DemoFailed,
@@ -31,8 +31,7 @@ from embedjwt.demo.servers import NAME, free_port, listener, serving, url_of
 from embedjwt.demo.standin import create_standin
 from embedjwt.explain import explain
 from embedjwt.grafana.settings import grafana_config
-from embedjwt.grafana.verifier import read_ini
-from embedjwt.grafana.versions import LATEST, Version
+from embedjwt.grafana.versions import LATEST
 from embedjwt.identity import Documents, VerifiedClaims
 from embedjwt.keys.build import key_store, operator
 from embedjwt.log import configure_logging
@@ -104,7 +103,7 @@ def run_demo(
         apps = (
             create_host(where, secret_key=secret_key, explain=_explainer(settings)),
             create_app(settings),
-            create_standin(_judge(printed, version), host_origin=host),
+            create_standin(Judge.under(printed, version=version, now=time.time), host_origin=host),
         )
         for app, listening in zip(apps, sockets, strict=True):
             stack.enter_context(serving(app, listening))
@@ -148,13 +147,6 @@ def _print_banner(urls: DemoUrls) -> None:
 
 def _make_keys(settings: Settings) -> None:
     operator(settings, key_store(settings), "demo").init()
-
-
-def _judge(printed: str, version: Version) -> Judge:
-    """Under what was printed; as Grafana, it takes keys from http only in development."""
-    auth = read_ini(f"app_mode = development\n{printed}", version=version)
-    jwks = JwksCache(auth.jwk_set_url, cache_ttl=auth.cache_ttl, now=time.time)
-    return Judge(auth, jwks, now=time.time)
 
 
 def _explainer(settings: Settings) -> Explain:

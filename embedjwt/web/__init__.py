@@ -58,7 +58,7 @@ def build_app(service: Service, sources: SourceChain) -> Flask:
     quick = None if paths is None else paths.quickly(safe)
     if quick is not None:
         app.extensions["embedjwt.quick"] = quick.fields
-    app.wsgi_app = quick or safe  # type: ignore[method-assign]
+    app.wsgi_app = quick or safe  # type: ignore[method-assign]  # as Flask documents it
     return app
 
 

@@ -129,10 +129,11 @@ class SafeAnswers:
             extra = [header for header in _SAFE if header[0] not in named]
             if path in self._shared_paths:
                 extra += self._guard.headers(environ)
-            found = status[:3] in ("200", "206", "304")
-            if path.startswith("/static/"):
+            static = path.startswith("/static/")
+            if static:
                 extra += _STATIC  # or a page would be told of CORS, not of what is missing
-            if "Cache-Control" not in named and not (found and path.startswith("/static/")):
+            may_be_stored = static and status[:3] in ("200", "206", "304")
+            if not may_be_stored and "Cache-Control" not in named:
                 extra.append(_NOT_STORED)
             return start_response(status, headers + extra, exc_info)
 

@@ -26,7 +26,8 @@ def install(app: Flask, service: Service) -> None:
         answer = Response(keys.jwks, content_type="application/jwk-set+json")
         answer.headers["Cache-Control"] = _CACHING
         answer.set_etag(keys.etag)
-        return answer.make_conditional(request)  # type: ignore[return-value]  # a Response again
+        answer.make_conditional(request)
+        return answer
 
     @app.get("/.well-known/openid-configuration")
     def openid_configuration() -> Response:

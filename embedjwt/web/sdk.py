@@ -73,7 +73,8 @@ def install(app: Flask, service: Service, static: Path) -> None:
         answer = Response(about, mimetype="application/json")
         answer.headers["Cache-Control"] = _REVALIDATED
         answer.add_etag()
-        return answer.make_conditional(request)  # type: ignore[return-value]  # a Response again
+        answer.make_conditional(request)
+        return answer
 
     @app.get("/static/embedjwt.d.ts")
     def sdk_types() -> Response:  # computers disagree on what .ts is: video, or translations
@@ -113,7 +114,8 @@ def _script(sdk: Sdk, caching: str) -> Response:
     answer.headers["Vary"] = "Accept-Encoding"
     answer.headers["Cache-Control"] = caching
     answer.set_etag(sdk.tag, weak=True)  # one for both encodings (RFC 9110 section 8.8.1)
-    return answer.make_conditional(request)  # type: ignore[return-value]  # a Response again
+    answer.make_conditional(request)
+    return answer
 
 
 def join(entry: Path) -> str:

@@ -2,7 +2,6 @@
 import { showPanels } from "./host.js";
 import { attacks } from "./attack.js";
 import { showMapping, showToken, showVerdict } from "./evidence.js";
-import { h } from "./dom.js";
 
 const LEEWAY = 60; // seconds that Grafana still accepts an expired token
 const demo = JSON.parse(document.getElementById("demo").textContent);

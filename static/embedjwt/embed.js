@@ -2,6 +2,7 @@ import { EmbedError } from "./errors.js";
 import { granter } from "./grants.js";
 import { keep } from "./keeper.js";
 import { mountPanel } from "./panel.js";
+import { bare } from "./service.js";
 
 /** @import { Embed, EmbedEvent, EmbedOptions, PanelOptions, State, Variables } from "../embedjwt.d.ts" */
 /** @typedef {(element: HTMLElement, retry: () => void) => { box: HTMLElement, tell: (state: State, error: EmbedError | null, theme?: string) => void, remove: () => void }} Chrome What is around a panel's frames. */
@@ -35,7 +36,7 @@ export function makeEmbed(options, chrome) {
       const end = (/** @type {string} */ url, method = "POST") => fetch(url, { method, credentials: "include" });
       const session = keeper.grant?.session;
       keeper.stop((out = new EmbedError("login_required")));
-      await Promise.allSettled([session && end(session, "DELETE"), getToken || end(`${service}/session/logout`)]);
+      await Promise.allSettled([session && end(session, "DELETE"), getToken || end(bare(service) + "/session/logout")]);
     },
     destroy: () => panels.forEach((panel) => panel.destroy()),
   };

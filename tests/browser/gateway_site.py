@@ -10,11 +10,10 @@ import asyncio
 import json
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import jwt
@@ -29,7 +28,7 @@ from embedjwt.demo.servers import listener, serving
 from embedjwt.demo.standin import create_standin
 from embedjwt.gateway.proxies import Kind, site_for
 from embedjwt.grafana.settings import grafana_config
-from embedjwt.grafana.verifier import LATEST, Verdict, read_ini
+from embedjwt.grafana.verifier import LATEST, JwtAuthSettings, Verdict
 from embedjwt.keys.build import key_store, operator
 from embedjwt.service import build_service
 from embedjwt.sources import build_sources
@@ -98,8 +97,10 @@ class WatchedJudge(Judge):
 
     ahead: float = 0.0
 
-    def __init__(self, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
+    def __init__(
+        self, settings: JwtAuthSettings, jwks: JwksCache, *, now: Callable[[], float]
+    ) -> None:
+        super().__init__(settings, jwks, now=lambda: now() + self.ahead)
         self.seen: list[tuple[str, Verdict]] = []
 
     def verdict(self, token: str) -> Verdict:
@@ -233,11 +234,8 @@ def host_applications(service: GatewayService) -> Flask:
 def _judge(service: GatewayService, settings: Settings) -> WatchedJudge:
     """With the settings that embedjwt prints; the keys come from embedjwt, by its other name."""
     printed = grafana_config(settings, settings.grafana[0], version=LATEST).text
-    auth = read_ini(f"app_mode = development\n{printed}", version=LATEST)
     keys = f"{service.url}/.well-known/jwks.json"
-    jwks = JwksCache(keys, cache_ttl=auth.cache_ttl, now=service.clock)
-    judge = WatchedJudge(auth, jwks, now=lambda: service.clock() + judge.ahead)
-    return judge
+    return WatchedJudge.under(printed, now=service.clock, jwks_url=keys)
 
 
 @contextmanager

@@ -11,11 +11,10 @@ from urllib.parse import urlencode
 
 from flask import Flask, Response
 
-from embedjwt.demo.judge import Judge, JwksCache
+from embedjwt.demo.judge import Judge
 from embedjwt.demo.panels import DASHBOARD
 from embedjwt.demo.servers import listener, serving, url_of
 from embedjwt.demo.standin import create_standin
-from embedjwt.grafana.verifier import read_ini
 from node_provider import NodeProvider
 from own_login_kit import Embedding, embedding
 from running_service import embedjwt
@@ -128,6 +127,4 @@ def host_application(service: str) -> Flask:
 
 def judge(embedding: Embedding) -> Judge:
     printed = embedjwt("grafana-config", cwd=embedding.directory)
-    settings = read_ini(f"app_mode = development\n{printed}")
-    jwks = JwksCache(settings.jwk_set_url, cache_ttl=settings.cache_ttl, now=time.time)
-    return Judge(settings, jwks, now=time.time)
+    return Judge.under(printed, now=time.time)

@@ -17,13 +17,13 @@ import jwt
 from flask import Flask, Response, session
 
 from embedjwt import create_app
-from embedjwt.demo.judge import Judge, JwksCache
+from embedjwt.demo.judge import Judge
 from embedjwt.demo.panels import DASHBOARD
 from embedjwt.demo.people import COOKIE_NAME, PEOPLE, TOKEN_TTL, demo_settings
 from embedjwt.demo.servers import listener, serving, url_of
 from embedjwt.demo.standin import create_standin
 from embedjwt.grafana.settings import grafana_config
-from embedjwt.grafana.verifier import LATEST, read_ini
+from embedjwt.grafana.verifier import LATEST
 from embedjwt.keys.build import key_store, operator
 from gateway_service import SteppedClock
 
@@ -133,12 +133,9 @@ def running_site(directory: Path) -> Iterator[Site]:
         app = create_app(settings, clock=clock)
         stack.callback(app.extensions["embedjwt.keeper"].stop)
         printed = grafana_config(settings, settings.grafana[0], version=LATEST).text
-        auth = read_ini(f"app_mode = development\n{printed}", version=LATEST)
-        jwks = JwksCache(auth.jwk_set_url, cache_ttl=auth.cache_ttl, now=clock)
-        judge = NotingJudge(auth, jwks, now=clock)
+        judge = NotingJudge.under(printed, now=clock)
         standin = create_standin(judge, host_origin=f"{host} {stranger}", now=clock)
         pages = host_application(service)
-        standin.wsgi_app = standin.wsgi_app  # type: ignore[method-assign]
         for served, listening in zip((pages, pages, app, standin), sockets, strict=True):
             stack.enter_context(serving(served, listening))
         yield Site(host, stranger, service, grafana, clock, judge)

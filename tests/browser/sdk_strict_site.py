@@ -16,12 +16,11 @@ from flask import Flask, Response, request, session
 
 from embedjwt import create_app
 from embedjwt.config import Settings
-from embedjwt.demo.judge import Judge, JwksCache
+from embedjwt.demo.judge import Judge
 from embedjwt.demo.people import COOKIE_NAME, PEOPLE, demo_settings
 from embedjwt.demo.servers import listener, serving, url_of
 from embedjwt.demo.standin import create_standin
 from embedjwt.grafana.settings import grafana_config
-from embedjwt.grafana.verifier import read_ini
 from embedjwt.grafana.versions import LATEST
 from embedjwt.keys.build import key_store, operator
 
@@ -117,7 +116,7 @@ def running_site(directory: Path) -> Iterator[Site]:
         )
         for app, listening in zip(apps, sockets, strict=True):
             whole = app.wsgi_app
-            app.wsgi_app = noting(whole, url_of(listening), site.asked)  # type: ignore[method-assign]
+            app.wsgi_app = noting(whole, url_of(listening), site.asked)
             stack.enter_context(serving(app, listening))
         yield site
 
@@ -180,9 +179,7 @@ def with_policy(page: Callable[[], Response], policy: str) -> Callable[[], Respo
 
 def judge(settings: Settings) -> Judge:
     printed = grafana_config(settings, settings.grafana[0], version=LATEST).text
-    auth = read_ini(f"app_mode = development\n{printed}")
-    jwks = JwksCache(auth.jwk_set_url, cache_ttl=auth.cache_ttl, now=time.time)
-    return Judge(auth, jwks, now=time.time)
+    return Judge.under(printed, now=time.time)
 
 
 def noting(app: Any, base: str, asked: list[Asked]) -> Any:

@@ -223,7 +223,7 @@ class TestFrames:
         query = parse_qsl(urlsplit(visit.site.frames()[-1].url).query, keep_blank_values=True)
         arrived = [(name, value) for name, value in query if name.startswith("var-")]
         assert arrived == [
-            *(("var-host", value) for value in variables["host"]),  # type: ignore[attr-defined]
+            *(("var-host", value) for value in variables["host"]),
             ("var-quote", variables["quote"]),
             ("var-unicode", variables["unicode"]),
             ("var-all", "$__all"),

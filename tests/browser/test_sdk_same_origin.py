@@ -134,3 +134,13 @@ def test_an_element_in_the_markup_is_shown_by_the_embed_that_a_later_script_make
     page.locator("grafana-panel[state=ready]").wait_for()
     assert query(frame_of(page))["auth_token"] == ["mine"]
     assert "POST" not in asked
+
+
+def test_a_service_with_a_slash_at_its_end_is_the_same_service(page: Page, host: str) -> None:
+    """As it is copied from a browser's address bar; at the end of a session, too."""
+    with page.expect_request("**/session/logout") as asked:
+        page.evaluate(
+            "import('/embedjwt.js').then((sdk) =>"
+            " sdk.createEmbed({ service: `${location.origin}/` }).logout())"
+        )
+    assert asked.value.url == f"{host}/session/logout"

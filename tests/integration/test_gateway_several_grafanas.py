@@ -10,10 +10,10 @@ import jwt
 import pytest
 
 from embedjwt.config import load_settings
-from embedjwt.demo.judge import Judge, JwksCache
+from embedjwt.demo.judge import Judge
 from embedjwt.gateway.proxies import Kind, site_for
 from embedjwt.grafana.settings import grafana_config
-from embedjwt.grafana.verifier import LATEST, read_ini
+from embedjwt.grafana.verifier import LATEST
 from embedjwt.keys.build import key_store, operator
 from gateway_proxies import need_proxy, running_proxy
 from gateway_service import GatewayService
@@ -72,9 +72,7 @@ def two(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         for target in settings.grafana:
             grafana = stack.enter_context(recording_grafana(target.header_name))
             printed = grafana_config(settings, target, version=LATEST).text
-            auth = read_ini(f"app_mode = development\n{printed}", version=LATEST)
-            jwks = JwksCache(auth.jwk_set_url, cache_ttl=auth.cache_ttl, now=service.clock)
-            grafana.judge = Judge(auth, jwks, now=service.clock)
+            grafana.judge = Judge.under(printed, now=service.clock)
             grafanas[target.name] = grafana
             site = site_for(
                 settings,

@@ -19,7 +19,7 @@ from embedjwt.demo.people import COOKIE_NAME, demo_settings
 from embedjwt.demo.servers import listener, serving, url_of
 from embedjwt.demo.standin import create_standin
 from embedjwt.grafana.settings import grafana_config
-from embedjwt.grafana.verifier import LATEST, read_ini
+from embedjwt.grafana.verifier import LATEST
 from embedjwt.keys.build import key_store, operator
 from tests_support import FakeClock
 
@@ -69,13 +69,12 @@ def stage(tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> 
         )
         operator(settings, key_store(settings), "test", clock).init()
         printed = grafana_config(settings, settings.grafana[0], version=LATEST).text
-        auth = read_ini(f"app_mode = development\n{printed}", version=LATEST)
-        jwks = JwksCache(auth.jwk_set_url, cache_ttl=auth.cache_ttl, now=clock)
+        judge = Judge.under(printed, now=clock)
         where = Surroundings(HOST, settings.issuer, STANDIN, STANDIN, printed)
         service = create_app(settings, clock=clock)
         host = create_host(where, secret_key=SECRET_KEY, explain=lambda claims: {"of": claims})
-        standin = create_standin(Judge(auth, jwks, now=clock), host_origin=HOST, now=clock)
+        standin = create_standin(judge, host_origin=HOST, now=clock)
         for app, url in ((host, HOST), (standin, STANDIN)):
             app.config.update(TESTING=True, SERVER_NAME=url.partition("://")[2])
         with serving(service, listening):
-            yield Stage(settings, service, jwks, standin.test_client(), host.test_client())
+            yield Stage(settings, service, judge.jwks, standin.test_client(), host.test_client())
