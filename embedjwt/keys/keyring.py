@@ -20,6 +20,9 @@ from embedjwt.keys.store import KeyStore
 _JUST_NOW = 2.0
 """Seconds within which a keeper, which looks twice a second, has looked."""
 
+_PATIENCE = 0.25
+"""Seconds that a request waits for another thread's look; at a sound store one takes less."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedKeys:
@@ -167,6 +170,8 @@ class KeyRing:
 
     def _look_again(self) -> None:
         """For a request, where nobody else has looked: its thread would wait for a dead store."""
+        if self._lock.acquire(timeout=_PATIENCE):  # whoever looks now looks for this one as well
+            self._lock.release()
         if self._tried_at.until(self._now()) > _JUST_NOW:
             self.refresh()
 

@@ -565,6 +565,33 @@ def test_while_one_thread_looks_the_others_do_not_wait(
     assert keys.signing_key()
 
 
+def test_a_request_after_a_sleep_waits_for_the_look_of_another_thread(
+    store: DirectoryKeyStore, clock: FakeClock, monotonic: FakeClock
+) -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    class Slow(DirectoryKeyStore):
+        slow = False
+
+        def version(self) -> tuple[int, int, int]:
+            if self.slow:
+                entered.set()
+                assert go_on.wait(10)
+            return super().version()
+
+    slow = Slow(store.path, None)
+    keys = KeyRing(slow, "ES256", clock, propagation_delay=P, monotonic=monotonic)
+    slow.slow = True
+    monotonic.now += P + 1
+    thread = threading.Thread(target=keys.refresh)
+    thread.start()
+    assert entered.wait(10)
+    threading.Timer(0.02, go_on.set).start()
+    assert keys.signing_key()
+    assert keys.current
+    thread.join()
+
+
 def test_threads_always_see_a_whole_set(
     keys: KeyRing, store: DirectoryKeyStore, clock: FakeClock, set_states: SetStates
 ) -> None:
