@@ -9,6 +9,8 @@ from typing import Any, Literal
 DASHBOARD = "acme-line-3"
 SLUG = "line-3"
 MAX_POINTS = 240
+TEST_DATA = "grafana-testdata-datasource"
+"""The type of the built-in source; before Grafana 10.2 it was ``testdata`` (#75104)."""
 _WAVES = ((23, 0.45), (7, 0.3), (2.5, 0.16))
 """Periods in seconds of the noise in a series, and its share."""
 
@@ -102,8 +104,8 @@ def frame(panel: Panel, start: int, end: int) -> dict[str, Any]:
     }
 
 
-def dashboard_json() -> dict[str, Any]:
-    """The same two panels for a real Grafana, on its built-in TestData source."""
+def dashboard_json(test_data: str = TEST_DATA) -> dict[str, Any]:
+    """The same two panels for a real Grafana, on its built-in TestData source of this type."""
     positions = {1: {"x": 0, "y": 0, "w": 15, "h": 9}, 2: {"x": 15, "y": 0, "w": 9, "h": 9}}
     return {
         "uid": DASHBOARD,
@@ -112,12 +114,12 @@ def dashboard_json() -> dict[str, Any]:
         "schemaVersion": 36,
         "time": {"from": "now-15m", "to": "now"},
         "refresh": "5s",
-        "panels": [_panel_json(panel, positions[panel.id]) for panel in PANELS.values()],
+        "panels": [_panel_json(panel, positions[panel.id], test_data) for panel in PANELS.values()],
     }
 
 
-def _panel_json(panel: Panel, position: dict[str, int]) -> dict[str, Any]:
-    source = {"type": "grafana-testdata-datasource", "uid": "embedjwt-demo"}
+def _panel_json(panel: Panel, position: dict[str, int], test_data: str) -> dict[str, Any]:
+    source = {"type": test_data, "uid": "embedjwt-demo"}
     steps: list[dict[str, Any]] = [{"color": "green", "value": None}]
     steps += [
         {"color": color, "value": value}

@@ -16,18 +16,14 @@ from urllib.parse import urlsplit
 
 import requests
 
-from embedjwt.demo.panels import dashboard_json
+from embedjwt.demo.panels import TEST_DATA, dashboard_json
 from embedjwt.errors import EmbedJWTError, RequestRefused
 from embedjwt.grafana.versions import Version, parse_version
 
 _START_TIMEOUT = 120  # seconds; the first start migrates a database
 _STOP_TIMEOUT = 15
 
-_DATASOURCES = """\
-apiVersion: 1
-datasources:
-  - {name: TestData, uid: embedjwt-demo, type: grafana-testdata-datasource, isDefault: true}
-"""
+_OLD_TEST_DATA, _TEST_DATA_RENAMED = "testdata", (10, 2)
 
 
 class DemoFailed(EmbedJWTError):
@@ -64,13 +60,20 @@ def grafana_version(home: Path) -> Version:
 
 @contextmanager
 def running_grafana(
-    home: Path, *, url: str, printed: str, directory: Path, stop: threading.Event
+    home: Path,
+    *,
+    version: Version,
+    url: str,
+    printed: str,
+    directory: Path,
+    stop: threading.Event,
 ) -> Iterator[None]:
-    """Runs Grafana at ``url`` until the block ends.
+    """Runs Grafana at ``url`` until the block ends, with the dashboard of the demo.
 
     ``printed`` is what ``grafana-config`` prints; everything Grafana writes stays in ``directory``.
     Raises ``DemoFailed`` where it does not come up.
     """
+    _write_dashboard(directory, TEST_DATA if version >= _TEST_DATA_RENAMED else _OLD_TEST_DATA)
     ini = _write_settings(directory, url=url, printed=printed)
     command = [*server_command(home), "--homepath", str(home.resolve()), "--config", str(ini)]
     log = directory / "grafana.log"
@@ -95,15 +98,21 @@ def running_grafana(
             process.wait()
 
 
-def _write_settings(directory: Path, *, url: str, printed: str) -> Path:
+def _write_dashboard(directory: Path, test_data: str) -> None:
     provisioning = directory / "provisioning"
     dashboards = directory / "dashboards"
     for folder in (provisioning / "datasources", provisioning / "dashboards", dashboards):
         folder.mkdir(parents=True)
-    (provisioning / "datasources" / "testdata.yaml").write_text(_DATASOURCES)
+    source = f"{{name: TestData, uid: embedjwt-demo, type: {test_data}, isDefault: true}}"
+    (provisioning / "datasources" / "testdata.yaml").write_text(
+        f"apiVersion: 1\ndatasources:\n  - {source}\n"
+    )
     provider = f"apiVersion: 1\nproviders:\n  - {{name: demo, options: {{path: '{dashboards}'}}}}\n"
     (provisioning / "dashboards" / "demo.yaml").write_text(provider)
-    (dashboards / "line-3.json").write_text(json.dumps(dashboard_json()))
+    (dashboards / "line-3.json").write_text(json.dumps(dashboard_json(test_data)))
+
+
+def _write_settings(directory: Path, *, url: str, printed: str) -> Path:
     ini = directory / "grafana.ini"
     ini.write_text(
         f"""\
@@ -119,7 +128,7 @@ root_url = {url}/
 data = {directory / "data"}
 logs = {directory / "logs"}
 plugins = {directory / "plugins"}
-provisioning = {provisioning}
+provisioning = {directory / "provisioning"}
 
 [analytics]
 reporting_enabled = false

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import structlog
@@ -31,7 +31,7 @@ from embedjwt.demo.servers import NAME, free_port, listener, serving, url_of
 from embedjwt.demo.standin import create_standin
 from embedjwt.explain import explain
 from embedjwt.grafana.settings import grafana_config
-from embedjwt.grafana.versions import LATEST
+from embedjwt.grafana.versions import HTTP_KEYS_SINCE, LATEST
 from embedjwt.identity import Documents, VerifiedClaims
 from embedjwt.keys.build import key_store, operator
 from embedjwt.log import configure_logging
@@ -96,20 +96,28 @@ def run_demo(
             secret_key=secret_key,
             keys=directory / "jwks",
         )
-        printed = grafana_config(settings, settings.grafana[0], version=version).text
+        jwks: Literal["url", "file"] = "url" if version >= HTTP_KEYS_SINCE else "file"
+        printed = grafana_config(settings, settings.grafana[0], version=version, jwks=jwks).text
         where = Surroundings(host, service, grafana, standin, printed)
         _be_quiet()
         _make_keys(settings)
+        jwks_url = f"{service}/.well-known/jwks.json"
+        judge = Judge.under(printed, version=version, now=time.time, jwks_url=jwks_url)
         apps = (
             create_host(where, secret_key=secret_key, explain=_explainer(settings)),
             create_app(settings),
-            create_standin(Judge.under(printed, version=version, now=time.time), host_origin=host),
+            create_standin(judge, host_origin=host),
         )
         for app, listening in zip(apps, sockets, strict=True):
             stack.enter_context(serving(app, listening))
         if grafana_home is not None:
             runs = running_grafana(
-                grafana_home, url=grafana, printed=printed, directory=directory, stop=stop
+                grafana_home,
+                version=version,
+                url=grafana,
+                printed=printed,
+                directory=directory,
+                stop=stop,
             )
             stack.enter_context(runs)
         if not stop.is_set():

@@ -36,6 +36,11 @@ def _open(settings: JwtAuthSettings) -> Iterator[str]:
         yield "expect_claims has no iss: no issuer is checked"
     if settings.jwk_set_url and settings.tls_skip_verify_insecure:
         yield "tls_skip_verify_insecure is on: whoever sits between can put in keys of their own"
+    if settings.unknown_role and "auto_assign_org_role" not in dict(settings.placeholders):
+        yield (
+            f"auto_assign_org_role = {shown(settings.unknown_role)} is no role of this Grafana: "
+            f"new people whom no token gives a role become {settings.auto_assign_org_role}"
+        )
 
 
 def _not_expanded(settings: JwtAuthSettings) -> Iterator[str]:

@@ -152,8 +152,12 @@ def _is_number(value: Any) -> bool:
 
 
 def _numeric_date(value: Any) -> int | None:
-    """Whole seconds: Go cuts the fraction off."""
-    return None if value is None else int(value)
+    """Whole seconds: Go cuts the fraction off, and what 64 bits do not hold becomes their least
+    (on amd64; other processors may differ)."""
+    if value is None:
+        return None
+    seconds = int(value)
+    return seconds if -(2**63) <= seconds < 2**63 else -(2**63)
 
 
 def _deep_equal(left: Any, right: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from embedjwt.grafana.ini import DEFAULT_SECTION, IniError, IniFile, ini_bool, parse_ini
 from embedjwt.grafana.roles import is_valid_role, split_string
-from embedjwt.grafana.versions import KEY_SINCE, LATEST, Version, has_key
+from embedjwt.grafana.versions import KEY_SINCE, LATEST, ROLE_NONE_SINCE, Version, has_key
 
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 _DURATION = re.compile(r"0|[+-]?(?:\d+(?:\.\d*)?(?:ns|us|µs|ms|s|m|h))+")
@@ -46,7 +46,8 @@ class JwtAuthSettings:
     names the keys that were there and that this Grafana does not read: misspelt ones
     (``expected_claims``), dead ones (``enable_login_token``), and those of newer releases.
     ``placeholders`` names the keys whose values Grafana would expand, each with the first thing to
-    expand; they stand here as written. ``absent`` says why there is no ``[auth.jwt]``, if so.
+    expand; they stand here as written. ``unknown_role`` is what ``auto_assign_org_role`` was, if it
+    is no role of this Grafana. ``absent`` says why there is no ``[auth.jwt]``, if so.
     """
 
     enabled: bool = False
@@ -80,6 +81,7 @@ class JwtAuthSettings:
     auto_assign_org: bool = True
     auto_assign_org_id: int = 1
     auto_assign_org_role: str = "Viewer"
+    unknown_role: str = ""
     version: Version = LATEST
     ignored: tuple[str, ...] = ()
     placeholders: tuple[tuple[str, str], ...] = ()
@@ -132,12 +134,21 @@ def settings_for_version(settings: JwtAuthSettings) -> JwtAuthSettings:
         if not has_key(key, settings.version) and getattr(settings, key) != getattr(_DEFAULTS, key)
     ]
     role = settings.auto_assign_org_role
+    is_role = not role or is_valid_role(role, settings.version)
     return replace(
         settings,
         **{key: getattr(_DEFAULTS, key) for key in unread},
-        auto_assign_org_role=role if is_valid_role(role, settings.version) else "Viewer",
+        auto_assign_org_role=_role_of_new_people(role if is_role else None, settings.version),
+        unknown_role=settings.unknown_role if is_role else role,
         ignored=(*settings.ignored, *unread),
     )
+
+
+def _role_of_new_people(role: str | None, version: Version) -> str:
+    """Unset it is Viewer (``conf/defaults.ini``); what is no role was Editor once."""
+    if role is None and version < ROLE_NONE_SINCE:
+        return "Editor"
+    return role or "Viewer"
 
 
 def _sections(text: str, name: str) -> IniFile:

@@ -23,6 +23,7 @@ from embedjwt.grafana.render import Entry, Format, IniSection, render
 from embedjwt.grafana.roles import ALL_ORGS, GRAFANA_ADMIN, split_org_mapping
 from embedjwt.grafana.versions import (
     ENVIRONMENT_SINCE,
+    HTTP_KEYS_SINCE,
     ORG_MAPPING_SINCE,
     ROLE_NONE_SINCE,
     Version,
@@ -78,7 +79,7 @@ def grafana_config(
     entries = [*_verification(settings, target, key_source), *_identity(settings, target, version)]
     known = tuple(entry for entry in entries if has_key(entry.key, version))
     sections = [IniSection("auth.jwt", known), _SECURITY, _users(target, version)]
-    if _fetches_over_http(settings, jwks):
+    if _fetches_over_http(settings, jwks) and version >= HTTP_KEYS_SINCE:
         sections.insert(0, _APP_MODE)
     heading = (
         f"For the Grafana {target.name!r} at {target.url}, version {version[0]}.{version[1]},",
@@ -232,7 +233,12 @@ def _losses(
 def _warnings(
     settings: Settings, target: GrafanaTarget, version: Version, jwks: Literal["url", "file"]
 ) -> Iterator[str]:
-    if _fetches_over_http(settings, jwks):
+    if _fetches_over_http(settings, jwks) and version < HTTP_KEYS_SINCE:
+        yield (
+            "The issuer is http, and Grafana before 10.1 does not start with keys over http: make "
+            "the issuer https, or give it the keys as a file (--jwks file)."
+        )
+    elif _fetches_over_http(settings, jwks):
         yield (
             "The issuer is http, so Grafana fetches the keys over http, which it does only with "
             "app_mode = development. Good for a trial; in production make the issuer https."

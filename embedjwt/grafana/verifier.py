@@ -24,7 +24,7 @@ from embedjwt.grafana.jwt_settings import JwtAuthSettings, read_ini, settings_fo
 from embedjwt.grafana.role_word import role_word
 from embedjwt.grafana.roles import GRAFANA_ADMIN, is_valid_role, map_org_roles, parse_org_mapping
 from embedjwt.grafana.verdict import Rejected, Step, Trail, Verdict
-from embedjwt.grafana.versions import LATEST, ORG_MAPPING_SINCE
+from embedjwt.grafana.versions import HTTP_KEYS_SINCE, LATEST, ORG_MAPPING_SINCE
 from embedjwt.grafana.words import listed, shown
 
 __all__ = ["LATEST", "JwtAuthSettings", "Step", "Verdict", "read_ini", "verify"]
@@ -110,7 +110,9 @@ def _check_key_source(settings: JwtAuthSettings, trail: Trail) -> None:
         text = f"only one source of keys may be set, not {' and '.join(sources)}"
         raise trail.refused("key set", "key_set_ambiguous", text, _KEY_SETS)
     if settings.jwk_set_url and not _may_be_fetched(settings):
-        text = "jwk_set_url must be an https URL; http is for app_mode = development"
+        text = "jwk_set_url must be an https URL"
+        if settings.version >= HTTP_KEYS_SINCE:
+            text += "; http is for app_mode = development"
         raise trail.refused("key set", "jwk_set_url_not_https", text, _KEY_SETS)
     try:
         parse_expectations(settings.expect_claims)
@@ -125,7 +127,8 @@ def _may_be_fetched(settings: JwtAuthSettings) -> bool:
         scheme = urlsplit(settings.jwk_set_url).scheme
     except ValueError:
         return False
-    return scheme == "https" or settings.app_mode == "development"
+    over_http = settings.app_mode == "development" and settings.version >= HTTP_KEYS_SINCE
+    return scheme == "https" or over_http
 
 
 def _check_signature(

@@ -54,6 +54,9 @@ ENVIRONMENT_SINCE: Version = (9, 3)
 """A ``GF_*`` variable reaches only keys of an ini file that was loaded (``pkg/setting``); until 9.2
 ``conf/defaults.ini`` spelt ``expect_claims`` as ``expected_claims`` (#58231, fixed by #58284)."""
 
+HTTP_KEYS_SINCE: Version = (10, 1)
+"""``jwk_set_url`` may be http with ``app_mode = development``; before, never (#68872)."""
+
 JOSE_V4_SINCE: Version = (12, 3)
 """go-jose v4: a list of algorithms, and any (no longer every) expected audience is enough."""
 

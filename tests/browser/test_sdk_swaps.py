@@ -102,4 +102,5 @@ class TestSwaps:
         with Film(visit.page) as film:
             visit.swap_for_tokens()
             visit.swap("mine.setTimeRange('now-1h')")
+        visit.page.unroute_all(behavior="ignoreErrors")  # some may still be waiting
         return film, dict(area)

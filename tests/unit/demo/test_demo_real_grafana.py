@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from embedjwt.demo.real_grafana import (
 )
 from embedjwt.demo.servers import free_port
 from embedjwt.grafana.verifier import read_ini
+from embedjwt.grafana.versions import Version
 
 PRINTED = "[auth.jwt]\nenabled = true\nheader_name = X-JWT-Assertion\n"
 
@@ -72,19 +74,29 @@ def test_wants_to_know_a_version_with_jwt_authentication(grafana_home, told: str
         grafana_version(grafana_home(f"print({told!r})"))
 
 
-def test_starts_it_with_generated_settings_and_stops_it(grafana_home, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "test_data"), [((10, 1), "testdata"), ((10, 2), "grafana-testdata-datasource")]
+)
+def test_starts_it_with_generated_settings_and_stops_it(
+    grafana_home, tmp_path: Path, version: Version, test_data: str
+) -> None:
     url = f"http://localhost:{free_port()}"
     home, directory = grafana_home(ANSWERS_HEALTH), tmp_path / "data"
     directory.mkdir()
     stop = threading.Event()
-    with running_grafana(home, url=url, printed=PRINTED, directory=directory, stop=stop):
+    with running_grafana(
+        home, version=version, url=url, printed=PRINTED, directory=directory, stop=stop
+    ):
         answer = requests.get(f"{url}/api/health", timeout=5)
         assert answer.text.split()[0] == str(home)
         assert len(answer.text.split()[1]) >= 24
         auth = read_ini((directory / "grafana.ini").read_text())
         assert auth.app_mode == "development"
         assert auth.enabled
-        assert (directory / "dashboards" / "line-3.json").is_file()
+        dashboard = json.loads((directory / "dashboards" / "line-3.json").read_text())
+        assert {panel["datasource"]["type"] for panel in dashboard["panels"]} == {test_data}
+        source = (directory / "provisioning" / "datasources" / "testdata.yaml").read_text()
+        assert f" {test_data}," in source
     with pytest.raises(requests.ConnectionError):
         requests.get(f"{url}/api/health", timeout=5)
 
@@ -92,7 +104,12 @@ def test_starts_it_with_generated_settings_and_stops_it(grafana_home, tmp_path: 
 def test_shows_the_end_of_the_log_where_it_does_not_come_up(grafana_home, tmp_path: Path) -> None:
     url = f"http://localhost:{free_port()}"
     running = running_grafana(
-        grafana_home(FAILS), url=url, printed=PRINTED, directory=tmp_path, stop=threading.Event()
+        grafana_home(FAILS),
+        version=(12, 1),
+        url=url,
+        printed=PRINTED,
+        directory=tmp_path,
+        stop=threading.Event(),
     )
     with pytest.raises(DemoFailed) as caught, running:
         pass

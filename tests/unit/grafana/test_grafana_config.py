@@ -251,6 +251,7 @@ def test_grafana_cloud_is_told_apart():
     ("more", "words"),
     [
         ({"issuer": "http://localhost:8000"}, "app_mode = development"),
+        ({"issuer": "http://localhost:8000", "version": (10, 0)}, "--jwks file"),
         ({"jwks": "file"}, "at start only"),
         ({"mode": "gateway"}, "has to set X-JWT-Assertion on every request"),
         ({"mode": "gateway"}, "embedjwt gateway-config"),
@@ -275,3 +276,11 @@ def test_keys_over_http_come_with_development_mode():
     assert "\nGF_DEFAULT_APP_MODE=development\n" in env
     assert helm.index('\n  app_mode: "development"\n') < helm.index("\n  auth.jwt:")
     assert read_ini(printed().text).app_mode == "production"
+
+
+def test_keys_over_http_are_not_for_grafana_before_10_1():
+    """As a Grafana 10.0 answers at its start: "jwt_set_url must have https scheme"."""
+    told = printed(issuer="http://localhost:8000", version=(10, 0))
+
+    assert read_ini(told.text).app_mode == "production"
+    assert "does not start" in told.warnings[0]

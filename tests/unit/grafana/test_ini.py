@@ -158,6 +158,23 @@ auto_assign_org_role = Boss
     assert (settings.app_mode, settings.allow_embedding) == ("development", True)
     assert (settings.auto_assign_org, settings.auto_assign_org_id) == (False, 4)
     assert settings.auto_assign_org_role == "Viewer"
+    assert settings.unknown_role == "Boss"
+
+
+@pytest.mark.parametrize(
+    ("role", "version", "becomes"),
+    [
+        ("Admin", (10, 1), "Admin"),
+        ("", (10, 1), "Viewer"),
+        ("None", (10, 1), "Editor"),
+        ("viewer", (10, 1), "Editor"),
+        ("None", (10, 2), "None"),
+        ("viewer", (10, 2), "Viewer"),
+    ],
+)
+def test_the_role_of_new_people(role, version, becomes):
+    text = f"[auth.jwt]\n[users]\nauto_assign_org_role = {role}"
+    assert read_ini(text, version=version).auto_assign_org_role == becomes
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,8 @@ def test_http_keys_are_allowed_in_development():
     settings = replace(SETTINGS, jwk_set_url="http://localhost/j", app_mode="development")
 
     assert judge(settings=settings).accepted
+    before = judge(settings=replace(settings, version=(10, 0)))
+    assert (before.accepted, before.reason) == (False, "jwk_set_url_not_https")
 
 
 @pytest.mark.parametrize(
