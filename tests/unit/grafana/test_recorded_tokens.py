@@ -1,4 +1,4 @@
-"""The model of Grafana's JWT client against what real ones answered (``grafana_recorder.py``)."""
+"""The model of Grafana's JWT client against what real ones answered (``record_tokens.py``)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from embedjwt.grafana.versions import parse_version
 
 RECORDED = [
     json.loads(file.read_text())
-    for file in sorted((Path(__file__).parents[2] / "data").glob("grafana-1*.json"))
+    for file in sorted((Path(__file__).parents[2] / "data").glob("grafana-*-tokens.json"))
 ]
 
 EACH = pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """Asks a real Grafana about many tokens under many settings, and keeps its answers as data.
 
-``python tests/grafana_recorder.py --home DIRECTORY`` starts the Grafana that is installed there,
-once for each settings, and writes ``tests/data/grafana-<version>.json``;
-``test_recorded_grafana.py`` then holds the model against it, on machines without any Grafana.
+``python tests/real_grafana/record_tokens.py --home DIRECTORY`` starts the Grafana that is installed
+there, once for each settings, and writes ``tests/data/grafana-<version>-tokens.json``;
+``test_recorded_tokens.py`` then holds the model against it, on machines without any Grafana.
 Grafana gets the keys as a file, for before 10.1 it takes none over http.
 """
 
@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from embedjwt.demo.real_grafana import DemoFailed, grafana_version, running_grafana
 from embedjwt.demo.servers import free_port
 
-DATA = Path(__file__).with_name("data")
+DATA = Path(__file__).parents[1] / "data"
 HEADER = "X-JWT-Assertion"
 ISSUER, AUDIENCE = "https://embed.example.com", "https://grafana.example.com"
 
@@ -471,7 +471,7 @@ def main() -> None:
             statuses = [case["status"] for case in told["cases"]]
             click.echo(f"{settings.name}: {told.get('says') or statuses}")
             recorded.append(told)
-    file = DATA / f"grafana-{version}.json"
+    file = DATA / f"grafana-{version}-tokens.json"
     if not arguments.only:
         file.write_text(json.dumps({"version": version, "settings": recorded}, indent=1) + "\n")
 
