@@ -20,7 +20,12 @@ HOSTILE = [
     if line.startswith('"')
 ]
 
-# What real panels ask for, by version of Grafana.
+RECORDED, RECORDED_LISTS = (
+    [line for line in part.splitlines() if line and not line.startswith("#")]
+    for part in (ROOT / "tests/data/grafana-10.0-panel-requests.txt").read_text().split("---")
+)
+
+# What real panels ask for, by version of Grafana, as its sources have it.
 PANEL_REQUESTS = [
     "GET /d-solo/cpu/cpu-usage",
     "HEAD /d-solo/cpu",
@@ -94,7 +99,7 @@ PANEL_ONLY = reach([])
 WITH_DASHBOARDS = reach([{"allow": ["dashboard"]}])
 
 
-@pytest.mark.parametrize("request_", PANEL_REQUESTS)
+@pytest.mark.parametrize("request_", [*PANEL_REQUESTS, *RECORDED])
 def test_a_viewer_gets_what_a_panel_needs(request_: str) -> None:
     assert answer(PANEL_ONLY, request_) is None
 
@@ -103,6 +108,12 @@ def test_a_viewer_gets_what_a_panel_needs(request_: str) -> None:
 def test_a_whole_dashboard_is_asked_for_by_name(request_: str) -> None:
     assert answer(PANEL_ONLY, request_) == "path_not_allowed"
     assert answer(WITH_DASHBOARDS, request_) is None
+
+
+@pytest.mark.parametrize("request_", RECORDED_LISTS)
+def test_a_panel_that_lists_what_there_is_needs_a_rule_of_its_own(request_: str) -> None:
+    assert answer(PANEL_ONLY, request_) == "path_not_allowed"
+    assert answer(reach([{"allow": [request_]}]), request_) is None
 
 
 def test_there_are_enough_hostile_requests() -> None:
