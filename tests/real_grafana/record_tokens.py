@@ -74,6 +74,9 @@ def _public(key: Any, kid: str = "") -> dict[str, Any]:
     return {**json.loads(algorithm.to_jwk(key.public_key())), "kid": kid}
 
 
+JWKS = {"keys": [_public(key, kid) for kid, key in KEYS.items()]}
+
+
 def _signed(payload: bytes, key: Any, alg: str, header: Mapping[str, Any]) -> str:
     if not isinstance(key, bytes):
         return jwt.api_jws.PyJWS().encode(payload, key, alg, dict(header))
@@ -398,10 +401,9 @@ ALL = (
 
 def record(home: Path, settings: Settings, number: int) -> dict[str, Any]:
     """What this Grafana does under the settings, case by case."""
-    jwks = {"keys": [_public(key, kid) for kid, key in KEYS.items()]}
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
-        (directory / "jwks.json").write_text(json.dumps(jwks))
+        (directory / "jwks.json").write_text(json.dumps(JWKS))
         pem = EC256.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
@@ -412,7 +414,6 @@ def record(home: Path, settings: Settings, number: int) -> dict[str, Any]:
         told = {
             "name": settings.name,
             "ini": settings.ini({"jwks": "/etc/grafana/jwks.json", "pem": "/etc/grafana/key.pem"}),
-            "jwks": jwks,
         }
         try:
             with running_grafana(
@@ -473,7 +474,8 @@ def main() -> None:
             recorded.append(told)
     file = DATA / f"grafana-{version}-tokens.json"
     if not arguments.only:
-        file.write_text(json.dumps({"version": version, "settings": recorded}, indent=1) + "\n")
+        told = {"version": version, "jwks": JWKS, "settings": recorded}
+        file.write_text(json.dumps(told, indent=1) + "\n")
 
 
 if __name__ == "__main__":

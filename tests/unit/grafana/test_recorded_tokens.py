@@ -17,9 +17,9 @@ RECORDED = [
 ]
 
 EACH = pytest.mark.parametrize(
-    ("version", "settings"),
+    ("recorded", "settings"),
     [
-        pytest.param(recorded["version"], settings, id=f"{recorded['version']}-{settings['name']}")
+        pytest.param(recorded, settings, id=f"{recorded['version']}-{settings['name']}")
         for recorded in RECORDED
         for settings in recorded["settings"]
     ],
@@ -32,41 +32,44 @@ NOT_IN_THE_MODEL = {"User sync failed", "Sign up is disabled"}
 without an e-mail, are the same one to it: embedjwt makes no such token."""
 
 
-def known(version: str, settings: dict[str, Any]) -> JwtAuthSettings:
-    return read_ini(settings["ini"], version=parse_version(version))
+Told = dict[str, Any]
 
 
-def judged(auth: JwtAuthSettings, settings: dict[str, Any], case: dict[str, Any]) -> Verdict:
+def known(recorded: Told, settings: Told) -> JwtAuthSettings:
+    return read_ini(settings["ini"], version=parse_version(recorded["version"]))
+
+
+def judged(auth: JwtAuthSettings, recorded: Told, case: Told) -> Verdict:
     where = {"header": HEADER}.get(case["where"], case["where"])
     reads = (auth.header_name, *(["url"] if auth.url_login else []))
     token = case["token"] if where in reads else ""
-    return verify(token, auth, settings["jwks"], now=case["now"])
+    return verify(token, auth, recorded["jwks"], now=case["now"])
 
 
 @EACH
-def test_the_model_knows_whether_it_starts(version: str, settings: dict[str, Any]) -> None:
-    auth = known(version, settings)
+def test_the_model_knows_whether_it_starts(recorded: Told, settings: Told) -> None:
+    auth = known(recorded, settings)
     token = settings["cases"][0]["token"] if settings["cases"] else "a"
     reasons = {"expect_claims_invalid", "jwk_set_url_not_https"}
     reasons |= {"key_set_ambiguous", "key_set_not_configured"}
     if auth.jwk_set_file != "/nonexistent":  # the model reads no files
-        refuses = verify(token, auth, settings["jwks"], now=0).reason in reasons
+        refuses = verify(token, auth, recorded["jwks"], now=0).reason in reasons
         assert settings["starts"] != refuses
 
 
 @EACH
-def test_the_model_agrees(version: str, settings: dict[str, Any]) -> None:
-    auth = known(version, settings)
+def test_the_model_agrees(recorded: Told, settings: Told) -> None:
+    auth = known(recorded, settings)
     wrong = {}
     for case in settings["cases"]:
         if case.get("says") not in NOT_IN_THE_MODEL:
-            ours, theirs = outcome(auth, judged(auth, settings, case)), answered(case)
+            ours, theirs = outcome(auth, judged(auth, recorded, case)), answered(case)
             if ours != {name: theirs.get(name) for name in ours}:
                 wrong[case["name"]] = (ours, theirs)
     assert wrong == {}
 
 
-def outcome(auth: JwtAuthSettings, verdict: Verdict) -> dict[str, Any]:
+def outcome(auth: JwtAuthSettings, verdict: Verdict) -> Told:
     """What Grafana would say of somebody new."""
     if not verdict.accepted:
         return {"status": 403 if verdict.reason == "role_invalid" else 401}
@@ -80,7 +83,7 @@ def outcome(auth: JwtAuthSettings, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def answered(case: dict[str, Any]) -> dict[str, Any]:
+def answered(case: Told) -> Told:
     return {name: value for name, value in case.items() if name not in ("token", "now", "where")}
 
 
