@@ -26,7 +26,7 @@ div{position:absolute;inset:0}
 [part=card]{display:grid;place-content:safe center;justify-items:center;gap:.5em;padding:1em;text-align:center;overflow:auto;border:1px solid #8883;background:Canvas;color:CanvasText}
 small{opacity:.8;overflow-wrap:anywhere}
 button{font:inherit;padding:.3em 1em}
-:host([state=expired]) [part=card]{inset:auto 0 0;grid-auto-flow:column;align-items:center;padding:.3em 1em;white-space:nowrap}
+:host([state=expired]) [part=card]{inset:auto 0 0;grid-auto-flow:column;align-items:center;padding:.3em 1em}
 @keyframes show{to{visibility:visible}}`;
 
 /** @type {Chrome} */
