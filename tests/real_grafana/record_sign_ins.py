@@ -8,7 +8,6 @@ says what a case has it say, and writes ``tests/data/grafana-<version>-sign-ins.
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 import threading
@@ -18,15 +17,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import click
 import jwt
 import requests
+from recording import main
 
 from embedjwt.demo.real_grafana import grafana_version, running_grafana
 from embedjwt.demo.servers import free_port
 from loopback_server import LoopbackServer, running_server
 
-DATA = Path(__file__).parents[1] / "data"
 SECRET = "Grafana looks at no signature before 12, if nobody asks it to"
 COMMON = {
     "enabled": "true",
@@ -307,23 +305,5 @@ def record(home: Path, section: Section, number: int) -> dict[str, Any]:
         return {"name": section.name, "ini": section.ini("{idp}"), "people": told}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--only", default="")
-    arguments = parser.parse_args()
-    version = ".".join(map(str, grafana_version(arguments.home)))
-    recorded = []
-    for number, section in enumerate(ALL):
-        if arguments.only in section.name:
-            told = record(arguments.home, section, number)
-            people = [person["became"] for person in told["people"]]
-            click.echo(f"{section.name}: {[p.get('org_roles', 'refused') for p in people]}")
-            recorded.append(told)
-    if not arguments.only:
-        file = DATA / f"grafana-{version}-sign-ins.json"
-        file.write_text(json.dumps({"version": version, "sections": recorded}, indent=1) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    main("sign-ins", ALL, record)

@@ -1,14 +1,14 @@
 """Asks a real Grafana about many tokens under many settings, and keeps its answers as data.
 
-``python tests/real_grafana/record_tokens.py --home DIRECTORY`` starts the Grafana that is installed
-there, once for each settings, and writes ``tests/data/grafana-<version>-tokens.json``;
-``test_recorded_tokens.py`` then holds the model against it, on machines without any Grafana.
-Grafana gets the keys as a file, for before 10.1 it takes none over http.
+``PYTHONPATH=tests python tests/real_grafana/record_tokens.py --home DIRECTORY`` starts the Grafana
+that is installed there, once for each settings, and writes
+``tests/data/grafana-<version>-tokens.json``; ``test_recorded_tokens.py`` then holds the model
+against it, on machines without any Grafana. Grafana gets the keys as a file, for before 10.1 it
+takes none over http.
 """
 
 from __future__ import annotations
 
-import argparse
 import base64
 import hmac
 import json
@@ -20,16 +20,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import click
 import jwt
 import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from recording import main
 
 from embedjwt.demo.real_grafana import DemoFailed, grafana_version, running_grafana
 from embedjwt.demo.servers import free_port
 
-DATA = Path(__file__).parents[1] / "data"
 HEADER = "X-JWT-Assertion"
 ISSUER, AUDIENCE = "https://embed.example.com", "https://grafana.example.com"
 
@@ -459,24 +458,5 @@ def _answer(url: str, case: Case, person: str) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--only", default="")
-    arguments = parser.parse_args()
-    version = ".".join(map(str, grafana_version(arguments.home)))
-    recorded = []
-    for number, settings in enumerate(ALL):
-        if arguments.only in settings.name:
-            told = record(arguments.home, settings, number)
-            statuses = [case["status"] for case in told["cases"]]
-            click.echo(f"{settings.name}: {told.get('says') or statuses}")
-            recorded.append(told)
-    file = DATA / f"grafana-{version}-tokens.json"
-    if not arguments.only:
-        told = {"version": version, "jwks": JWKS, "settings": recorded}
-        file.write_text(json.dumps(told, indent=1) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    main("tokens", ALL, record, jwks=JWKS)

@@ -14,7 +14,7 @@ from jwt.algorithms import ECAlgorithm
 
 from embedjwt.config import Settings
 from embedjwt.identity import Identity
-from embedjwt.oidc.authorization import new_attempt
+from embedjwt.oidc.authorization import LoginAttempt, new_attempt
 from embedjwt.oidc.build import build_providers
 from embedjwt.oidc.logins import Logins
 from embedjwt.rules import build_rules
@@ -23,6 +23,7 @@ from loopback_server import LoopbackServer, reply
 
 NOW = 1_800_000_000
 KEY = ec.generate_private_key(ec.SECP256R1())
+JWKS = {"keys": [ECAlgorithm.to_jwk(KEY.public_key(), as_dict=True) | {"kid": "k1"}]}
 
 EXAMPLE: dict[str, Any] = {
     "name": "OAuth",
@@ -60,6 +61,39 @@ def oidc(**keys: Any) -> dict[str, Any]:
 
 def sign(claims: dict[str, Any], key: Any = KEY) -> str:
     return jwt.encode(claims, key, "ES256", headers={"kid": "k1"})
+
+
+def attempted(settings: Settings) -> LoginAttempt:
+    """A login has begun, at the only source."""
+    return new_attempt(
+        settings.source[0].name,
+        redirect_uri="https://embed.example.com/session/callback",
+        prompt="none",
+        now=NOW,
+        return_to="",
+        display="page",
+        opener_origin="",
+        clicked=False,
+    )
+
+
+def completed(settings: Settings, attempt: LoginAttempt, lifetime: int = 3600) -> SessionRecord:
+    """The person has come back with a code."""
+    logins = Logins(
+        build_providers(settings),
+        build_rules(settings),
+        lifetime=lifetime,
+        refreshing=frozenset(s.name for s in settings.source if s.use_refresh_token),
+    )
+    return logins.complete(attempt, "c0de", NOW)
+
+
+def admitted(settings: Settings, record: SessionRecord) -> Identity:
+    """Who that is in Grafana; raises what a token would be refused with."""
+    rules = build_rules(settings)[settings.source[0].name]
+    identity = rules.mapper.identity(record.documents, settings.grafana[0])
+    rules.admission.check(identity, record.documents)
+    return identity
 
 
 @dataclass(frozen=True)
@@ -104,16 +138,7 @@ class Idp:
         ``/api`` in the path; ``tokens`` is more of the token response; ``keys`` of the section.
         """
         settings = self.settings(openid=id_token is not None, **keys)
-        attempt = new_attempt(
-            "idp",
-            redirect_uri="https://embed.example.com/session/callback",
-            prompt="none",
-            now=NOW,
-            return_to="",
-            display="page",
-            opener_origin="",
-            clicked=False,
-        )
+        attempt = attempted(settings)
         given = {"access_token": access_token, **(tokens or {})}
         if id_token is not None:
             given[keys.get("id_token_attribute_name", "id_token")] = sign(
@@ -127,29 +152,18 @@ class Idp:
                     **id_token,
                 }
             )
-        public = ECAlgorithm.to_jwk(KEY.public_key(), as_dict=True) | {"kid": "k1"}
         self.server.answers_json("/token", given)
-        self.server.answers_json("/jwks", {"keys": [public]})
+        self.server.answers_json("/jwks", JWKS)
         for path, document in (api or {}).items():
             self.server.answers[f"/api{path}"] = _with_bearer(access_token, document)
-        logins = Logins(
-            build_providers(settings),
-            build_rules(settings),
-            lifetime=lifetime,
-            refreshing=frozenset(s.name for s in settings.source if s.use_refresh_token),
-        )
-        return logins.complete(attempt, "c0de", NOW)
+        return completed(settings, attempt, lifetime)
 
     def login(self, **told: Any) -> Identity:
         """Who that is in Grafana; raises what a token would be refused with."""
         record = self.record(**told)
         known = {"id_token", "api", "access_token", "tokens", "lifetime"}
         keys = {key: value for key, value in told.items() if key not in known}
-        settings = self.settings(openid=told.get("id_token") is not None, **keys)
-        rules = build_rules(settings)["idp"]
-        identity = rules.mapper.identity(record.documents, settings.grafana[0])
-        rules.admission.check(identity, record.documents)
-        return identity
+        return admitted(self.settings(openid=told.get("id_token") is not None, **keys), record)
 
     def api_paths(self) -> list[str]:
         """What of the API was asked for, in order."""

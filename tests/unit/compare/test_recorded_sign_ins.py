@@ -13,17 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compare_kit import KEY, NOW, sign
-from jwt.algorithms import ECAlgorithm
+from compare_kit import JWKS, NOW, admitted, attempted, completed, sign
 
 from embedjwt.config import Settings, parse_settings
 from embedjwt.errors import EmbedJWTError
 from embedjwt.grafana.importing import import_grafana
 from embedjwt.grafana.oauth_settings import read_grafana_files
-from embedjwt.oidc.authorization import new_attempt
-from embedjwt.oidc.build import build_providers
-from embedjwt.oidc.logins import Logins
-from embedjwt.rules import build_rules
 from loopback_server import LoopbackServer, running_server
 from tests_support import ROOT
 
@@ -66,25 +61,9 @@ def settings_of(ini: str, idp: LoopbackServer, directory: Path, *, openid: bool)
 
 
 def signed_in(settings: Settings, idp: LoopbackServer, person: dict[str, Any]) -> dict[str, Any]:
-    [source] = settings.source
-    attempt = new_attempt(
-        source.name,
-        redirect_uri="https://embed.example.com/session/callback",
-        prompt="none",
-        now=NOW,
-        return_to="",
-        display="page",
-        opener_origin="",
-        clicked=False,
-    )
+    attempt = attempted(settings)
     provide(idp, person, attempt.nonce)
-    logins = Logins(
-        build_providers(settings), build_rules(settings), lifetime=3600, refreshing=frozenset()
-    )
-    rules = build_rules(settings)[source.name]
-    record = logins.complete(attempt, "c0de", NOW)
-    identity = rules.mapper.identity(record.documents, settings.grafana[0])
-    rules.admission.check(identity, record.documents)
+    identity = admitted(settings, completed(settings, attempt))
     return {
         "login": identity.login,
         "email": identity.email,
@@ -99,10 +78,9 @@ def provide(idp: LoopbackServer, person: dict[str, Any], nonce: str) -> None:
     tokens = {"access_token": "opaque", "token_type": "Bearer", "expires_in": 600}
     claims = {"id_token": person["id_token"], **person["tokens"]}
     tokens |= {name: sign({**said, **issued}) for name, said in claims.items() if said is not None}
-    public = ECAlgorithm.to_jwk(KEY.public_key(), as_dict=True) | {"kid": "k1"}
     idp.answers.clear()
     idp.answers_json("/token", tokens)
-    idp.answers_json("/jwks", {"keys": [public]})
+    idp.answers_json("/jwks", JWKS)
     for path, document in person["api"].items():
         status = document if isinstance(document, int) else 200
         idp.answers_json(f"/api{path}", {} if status != 200 else document, status)
@@ -115,7 +93,7 @@ def provide(idp: LoopbackServer, person: dict[str, Any], nonce: str) -> None:
             section, person, id=f"{recorded['version']}-{section['name']}-{person['name']}"
         )
         for recorded in RECORDED
-        for section in recorded["sections"]
+        for section in recorded["settings"]
         for person in section["people"]
     ],
 )
