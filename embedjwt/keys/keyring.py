@@ -21,7 +21,8 @@ _JUST_NOW = 2.0
 """Seconds within which a keeper, which looks twice a second, has looked."""
 
 _PATIENCE = 0.25
-"""Seconds that a request waits for another thread's look; at a sound store one takes less."""
+"""Seconds that a request waits for another thread's look; at a sound store one takes less, and at
+a dead one only one request in ``_JUST_NOW`` waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class KeyRing:
         self._holds_what_was_damaged = False
         self._version: Hashable = None
         self._tried_at = self._now()
+        self._waited_at = _Moment(0, 0)
         while not self._begin():
             pass
 
@@ -170,8 +172,10 @@ class KeyRing:
 
     def _look_again(self) -> None:
         """For a request, where nobody else has looked: its thread would wait for a dead store."""
-        if self._lock.acquire(timeout=_PATIENCE):  # whoever looks now looks for this one as well
-            self._lock.release()
+        if self._lock.locked() and self._waited_at.until(self._now()) > _JUST_NOW:
+            self._waited_at = self._now()
+            if self._lock.acquire(timeout=_PATIENCE):  # whoever looks now looks for this one too
+                self._lock.release()
         if self._tried_at.until(self._now()) > _JUST_NOW:
             self.refresh()
 
