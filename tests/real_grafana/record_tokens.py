@@ -387,7 +387,6 @@ ALL = (
     Settings("no keys", ONE, {"jwk_set_file": None}),
     Settings("no keys, and off", ONE, {"jwk_set_file": None, "enabled": "false"}),
     Settings("http", ONE, {"jwk_set_file": None, "jwk_set_url": "http://127.0.0.1:9/jwks"}),
-    Settings("no file of keys", ONE, {"jwk_set_file": "/nonexistent"}),
     *(
         Settings(f"expectations odd {number}", ONE, {"expect_claims": odd})
         for number, odd in enumerate(
