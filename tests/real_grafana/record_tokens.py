@@ -89,7 +89,11 @@ def _signed(payload: bytes, key: Any, alg: str, header: Mapping[str, Any]) -> st
 
 @dataclass(frozen=True)
 class Case:
-    """One token; ``moved`` seconds lie between its clock and that of Grafana."""
+    """A token that is good but for what is given here, with text ``before`` and ``after`` it.
+
+    ``where`` it goes: "header", "url", "nowhere", or a header's name. Of the ``claims``, those made by
+    ``from_now`` become times.
+    """
 
     name: str
     claims: Mapping[str, Any] = field(default_factory=dict)
