@@ -91,8 +91,8 @@ def _signed(payload: bytes, key: Any, alg: str, header: Mapping[str, Any]) -> st
 class Case:
     """A token that is good but for what is given here, with text ``before`` and ``after`` it.
 
-    ``where`` it goes: "header", "url", "nowhere", or a header's name. Of the ``claims``, those made by
-    ``from_now`` become times.
+    ``where`` it goes: "header", "url", "nowhere", or a header's name. Those of the ``claims`` that
+    ``from_now`` made become times.
     """
 
     name: str
