@@ -73,8 +73,8 @@ class Judge:
     ) -> Self:
         """As a Grafana that was told what ``embedjwt grafana-config`` has printed.
 
-        Like Grafana it takes keys from http in development alone. ``jwks_url`` is where the keys
-        are, if not where the settings say.
+        It runs in development, for keys over http (since Grafana 10.1). ``jwks_url`` is where the
+        keys are, if not where the settings say.
         """
         settings = read_ini(f"app_mode = development\n{printed}", version=version)
         url = jwks_url or settings.jwk_set_url

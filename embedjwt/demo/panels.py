@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from embedjwt.grafana.versions import LATEST, Version
+
 DASHBOARD = "acme-line-3"
 SLUG = "line-3"
 MAX_POINTS = 240
-TEST_DATA = "grafana-testdata-datasource"
-"""The type of the built-in source; before Grafana 10.2 it was ``testdata`` (#75104)."""
 _WAVES = ((23, 0.45), (7, 0.3), (2.5, 0.16))
 """Periods in seconds of the noise in a series, and its share."""
 
@@ -104,8 +104,14 @@ def frame(panel: Panel, start: int, end: int) -> dict[str, Any]:
     }
 
 
-def dashboard_json(test_data: str = TEST_DATA) -> dict[str, Any]:
-    """The same two panels for a real Grafana, on its built-in TestData source of this type."""
+def source_type(version: Version) -> str:
+    """The type of Grafana's built-in TestData source, renamed in 10.2 (#75104)."""
+    return "grafana-testdata-datasource" if version >= (10, 2) else "testdata"
+
+
+def dashboard_json(version: Version = LATEST) -> dict[str, Any]:
+    """The same two panels for a real Grafana, on its built-in TestData source."""
+    source = {"type": source_type(version), "uid": "embedjwt-demo"}
     positions = {1: {"x": 0, "y": 0, "w": 15, "h": 9}, 2: {"x": 15, "y": 0, "w": 9, "h": 9}}
     return {
         "uid": DASHBOARD,
@@ -114,12 +120,11 @@ def dashboard_json(test_data: str = TEST_DATA) -> dict[str, Any]:
         "schemaVersion": 36,
         "time": {"from": "now-15m", "to": "now"},
         "refresh": "5s",
-        "panels": [_panel_json(panel, positions[panel.id], test_data) for panel in PANELS.values()],
+        "panels": [_panel_json(panel, positions[panel.id], source) for panel in PANELS.values()],
     }
 
 
-def _panel_json(panel: Panel, position: dict[str, int], test_data: str) -> dict[str, Any]:
-    source = {"type": test_data, "uid": "embedjwt-demo"}
+def _panel_json(panel: Panel, position: dict[str, int], source: dict[str, str]) -> dict[str, Any]:
     steps: list[dict[str, Any]] = [{"color": "green", "value": None}]
     steps += [
         {"color": color, "value": value}

@@ -16,14 +16,12 @@ from urllib.parse import urlsplit
 
 import requests
 
-from embedjwt.demo.panels import TEST_DATA, dashboard_json
+from embedjwt.demo.panels import dashboard_json, source_type
 from embedjwt.errors import EmbedJWTError, RequestRefused
 from embedjwt.grafana.versions import Version, parse_version
 
 _START_TIMEOUT = 120  # seconds; the first start migrates a database
 _STOP_TIMEOUT = 15
-
-_OLD_TEST_DATA, _TEST_DATA_RENAMED = "testdata", (10, 2)
 
 
 class DemoFailed(EmbedJWTError):
@@ -73,7 +71,7 @@ def running_grafana(
     ``printed`` is what ``grafana-config`` prints; everything Grafana writes stays in ``directory``.
     Raises ``DemoFailed`` where it does not come up.
     """
-    _write_dashboard(directory, TEST_DATA if version >= _TEST_DATA_RENAMED else _OLD_TEST_DATA)
+    _write_dashboard(directory, version)
     ini = _write_settings(directory, url=url, printed=printed)
     command = [*server_command(home), "--homepath", str(home.resolve()), "--config", str(ini)]
     log = directory / "grafana.log"
@@ -98,18 +96,19 @@ def running_grafana(
             process.wait()
 
 
-def _write_dashboard(directory: Path, test_data: str) -> None:
+def _write_dashboard(directory: Path, version: Version) -> None:
     provisioning = directory / "provisioning"
     dashboards = directory / "dashboards"
     for folder in (provisioning / "datasources", provisioning / "dashboards", dashboards):
         folder.mkdir(parents=True)
-    source = f"{{name: TestData, uid: embedjwt-demo, type: {test_data}, isDefault: true}}"
+    kind = source_type(version)
+    source = f"{{name: TestData, uid: embedjwt-demo, type: {kind}, isDefault: true}}"
     (provisioning / "datasources" / "testdata.yaml").write_text(
         f"apiVersion: 1\ndatasources:\n  - {source}\n"
     )
     provider = f"apiVersion: 1\nproviders:\n  - {{name: demo, options: {{path: '{dashboards}'}}}}\n"
     (provisioning / "dashboards" / "demo.yaml").write_text(provider)
-    (dashboards / "line-3.json").write_text(json.dumps(dashboard_json(test_data)))
+    (dashboards / "line-3.json").write_text(json.dumps(dashboard_json(version)))
 
 
 def _write_settings(directory: Path, *, url: str, printed: str) -> Path:

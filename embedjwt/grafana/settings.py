@@ -154,6 +154,16 @@ _APP_MODE = IniSection(
 )
 
 
+_HTTP_KEYS = (
+    "The issuer is http, so Grafana fetches the keys over http, which it does only with "
+    "app_mode = development. Good for a trial; in production make the issuer https."
+)
+_NO_HTTP_KEYS = (
+    "The issuer is http, and Grafana before 10.1 does not start with keys over http: make the "
+    "issuer https, or give it the keys as a file (--jwks file)."
+)
+
+
 def _fetches_over_http(settings: Settings, jwks: Literal["url", "file"]) -> bool:
     return jwks == "url" and urlsplit(settings.issuer).scheme != "https"
 
@@ -233,16 +243,8 @@ def _losses(
 def _warnings(
     settings: Settings, target: GrafanaTarget, version: Version, jwks: Literal["url", "file"]
 ) -> Iterator[str]:
-    if _fetches_over_http(settings, jwks) and version < HTTP_KEYS_SINCE:
-        yield (
-            "The issuer is http, and Grafana before 10.1 does not start with keys over http: make "
-            "the issuer https, or give it the keys as a file (--jwks file)."
-        )
-    elif _fetches_over_http(settings, jwks):
-        yield (
-            "The issuer is http, so Grafana fetches the keys over http, which it does only with "
-            "app_mode = development. Good for a trial; in production make the issuer https."
-        )
+    if _fetches_over_http(settings, jwks):
+        yield _HTTP_KEYS if version >= HTTP_KEYS_SINCE else _NO_HTTP_KEYS
     if jwks == "file":
         yield "Grafana reads jwk_set_file at start only: restart it whenever the keys change."
     if target.mode == "gateway":

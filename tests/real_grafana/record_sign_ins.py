@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +18,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import jwt
 import requests
-from recording import main
+from recording import Installed, main
 
-from embedjwt.demo.real_grafana import grafana_version, running_grafana
-from embedjwt.demo.servers import free_port
 from loopback_server import LoopbackServer, running_server
 
 SECRET = "Grafana looks at no signature before 12, if nobody asks it to"
@@ -277,19 +274,11 @@ def sign_in(grafana: str, idp: LoopbackServer, person: Mapping[str, Any]) -> dic
     }
 
 
-def record(home: Path, section: Section, number: int) -> dict[str, Any]:
+def record(grafana: Installed, section: Section, number: int) -> dict[str, Any]:
     """Everybody who comes under this section."""
     with tempfile.TemporaryDirectory() as temporary, running_server() as idp:
-        url = f"http://localhost:{free_port()}"
         told = []
-        with running_grafana(
-            home,
-            version=grafana_version(home),
-            url=url,
-            printed=section.ini(idp.url) + "[feature_toggles]\nenable = authnService\n",
-            directory=Path(temporary),
-            stop=threading.Event(),
-        ):
+        with grafana.running(section.ini(idp.url), Path(temporary)) as url:
             for index, one in enumerate(section.people):
                 name = f"p{number}-{index}"
                 given = {"id_token": one.id_token, "api": one.api, "tokens": one.tokens}

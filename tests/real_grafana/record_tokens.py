@@ -13,10 +13,9 @@ import base64
 import hmac
 import json
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,9 @@ import jwt
 import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from recording import main
+from recording import Installed, main
 
-from embedjwt.demo.real_grafana import DemoFailed, grafana_version, running_grafana
-from embedjwt.demo.servers import free_port
+from embedjwt.demo.real_grafana import DemoFailed
 
 HEADER = "X-JWT-Assertion"
 ISSUER, AUDIENCE = "https://embed.example.com", "https://grafana.example.com"
@@ -43,6 +41,9 @@ KEYS: dict[str, Any] = {
     "HS256": b"a secret of at least sixty-four bytes, as HS512 would have it....",
 }
 """By the first algorithm that each is for, which is its ``kid`` as well."""
+PEM = EC256.public_key().public_bytes(
+    serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+)
 
 PRINTED = {
     "enabled": "true",
@@ -152,12 +153,7 @@ def jose_cases() -> Iterator[Case]:
         yield Case(alg, key=KEYS["RS256"], alg=alg, header={"kid": "RS256"})
     for alg in ("HS384", "HS512"):
         yield Case(alg, key=KEYS["HS256"], alg=alg, header={"kid": "HS256"})
-    public = KEYS["ES256"].public_key()
-    pem = public.public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    confused = Case("HMAC with the public key", alg="HS256", header={"kid": "ES256"})
-    yield replace(confused, key=pem)
+    yield Case("HMAC with the public key", key=PEM, alg="HS256", header={"kid": "ES256"})
     yield Case("alg none", key=None, alg="none", header={"kid": "ES256"})
     yield Case("another's signature", key=STRANGER)
     yield Case("the key of another kid", header={"kid": "ES384"})
@@ -401,31 +397,19 @@ ALL = (
 )  # fmt: skip
 
 
-def record(home: Path, settings: Settings, number: int) -> dict[str, Any]:
+def record(grafana: Installed, settings: Settings, number: int) -> dict[str, Any]:
     """What this Grafana does under the settings, case by case."""
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
         (directory / "jwks.json").write_text(json.dumps(JWKS))
-        pem = EC256.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        (directory / "key.pem").write_bytes(pem)
+        (directory / "key.pem").write_bytes(PEM)
         files = {"jwks": str(directory / "jwks.json"), "pem": str(directory / "key.pem")}
-        toggles = "[feature_toggles]\nenable = authnService\n"
-        url = f"http://localhost:{free_port()}"
         told = {
             "name": settings.name,
             "ini": settings.ini({"jwks": "/etc/grafana/jwks.json", "pem": "/etc/grafana/key.pem"}),
         }
         try:
-            with running_grafana(
-                home,
-                version=grafana_version(home),
-                url=url,
-                printed=settings.ini(files) + toggles,
-                directory=directory,
-                stop=threading.Event(),
-            ):
+            with grafana.running(settings.ini(files), directory) as url:
                 cases = [
                     _answer(url, case, f"p{number}-{index}")
                     for index, case in enumerate(settings.cases)

@@ -155,7 +155,7 @@ class Idp:
         self.server.answers_json("/token", given)
         self.server.answers_json("/jwks", JWKS)
         for path, document in (api or {}).items():
-            self.server.answers[f"/api{path}"] = _with_bearer(access_token, document)
+            self.server.answers[f"/api{path}"] = with_bearer(access_token, document)
         return completed(settings, attempt, lifetime)
 
     def login(self, **told: Any) -> Identity:
@@ -170,7 +170,7 @@ class Idp:
         return [path for path in self.server.paths() if path.startswith("/api")]
 
 
-def _with_bearer(access_token: str, document: Any) -> Callable[[BaseHTTPRequestHandler], None]:
+def with_bearer(access_token: str, document: Any) -> Callable[[BaseHTTPRequestHandler], None]:
     """An answer for whoever has the token; a number is a status without one."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:

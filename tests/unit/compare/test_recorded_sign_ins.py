@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compare_kit import JWKS, NOW, admitted, attempted, completed, sign
+from compare_kit import JWKS, NOW, admitted, attempted, completed, sign, with_bearer
 
 from embedjwt.config import Settings, parse_settings
 from embedjwt.errors import EmbedJWTError
@@ -82,8 +82,7 @@ def provide(idp: LoopbackServer, person: dict[str, Any], nonce: str) -> None:
     idp.answers_json("/token", tokens)
     idp.answers_json("/jwks", JWKS)
     for path, document in person["api"].items():
-        status = document if isinstance(document, int) else 200
-        idp.answers_json(f"/api{path}", {} if status != 200 else document, status)
+        idp.answers[f"/api{path}"] = with_bearer("opaque", document)
 
 
 @pytest.mark.parametrize(

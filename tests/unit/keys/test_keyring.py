@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from keys_support import NOW, TIMING, load, operate, published, verify
@@ -533,26 +534,35 @@ def test_requests_look_only_where_nobody_has_tried(
     assert dead.looks == 4
 
 
+class Stuck(DirectoryKeyStore):
+    """While it is ``stuck``, a look has ``entered`` and waits until it may ``go_on``."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, None)
+        self.stuck = False
+        self.entered, self.go_on = threading.Event(), threading.Event()
+
+    def version(self) -> tuple[int, int, int]:
+        if self.stuck:
+            self.entered.set()
+            assert self.go_on.wait(10)
+        return super().version()
+
+    def look(self, keys: KeyRing) -> threading.Thread:
+        """A thread that has begun to look."""
+        self.stuck = True
+        thread = threading.Thread(target=keys.refresh)
+        thread.start()
+        assert self.entered.wait(10)
+        return thread
+
+
 def test_while_one_thread_looks_the_others_do_not_wait(
     store: DirectoryKeyStore, clock: FakeClock, monotonic: FakeClock
 ) -> None:
-    entered, go_on = threading.Event(), threading.Event()
-
-    class Stuck(DirectoryKeyStore):
-        stuck = False
-
-        def version(self) -> Hashable:  # type: ignore[override]
-            if self.stuck:
-                entered.set()
-                assert go_on.wait(10)
-            return super().version()
-
-    stuck = Stuck(store.path, None)
+    stuck = Stuck(store.path)
     keys = KeyRing(stuck, "ES256", clock, propagation_delay=P, monotonic=monotonic)
-    stuck.stuck = True
-    thread = threading.Thread(target=keys.refresh)
-    thread.start()
-    assert entered.wait(10)
+    thread = stuck.look(keys)
     keys.refresh()
     assert keys.signing_key()
     monotonic.now += P + 1
@@ -562,7 +572,7 @@ def test_while_one_thread_looks_the_others_do_not_wait(
             keys.signing_key()
         assert refused.value.code == "keys_stale"
     assert time.monotonic() - began < 3, "one may wait a little, the rest must not"
-    go_on.set()
+    stuck.go_on.set()
     thread.join()
     stuck.stuck = False
     keys.refresh()
@@ -572,25 +582,11 @@ def test_while_one_thread_looks_the_others_do_not_wait(
 def test_a_request_after_a_sleep_waits_for_the_look_of_another_thread(
     store: DirectoryKeyStore, clock: FakeClock, monotonic: FakeClock
 ) -> None:
-    entered, go_on = threading.Event(), threading.Event()
-
-    class Slow(DirectoryKeyStore):
-        slow = False
-
-        def version(self) -> tuple[int, int, int]:
-            if self.slow:
-                entered.set()
-                assert go_on.wait(10)
-            return super().version()
-
-    slow = Slow(store.path, None)
-    keys = KeyRing(slow, "ES256", clock, propagation_delay=P, monotonic=monotonic)
-    slow.slow = True
+    stuck = Stuck(store.path)
+    keys = KeyRing(stuck, "ES256", clock, propagation_delay=P, monotonic=monotonic)
     monotonic.now += P + 1
-    thread = threading.Thread(target=keys.refresh)
-    thread.start()
-    assert entered.wait(10)
-    threading.Timer(0.02, go_on.set).start()
+    thread = stuck.look(keys)
+    threading.Timer(0.02, stuck.go_on.set).start()
     assert keys.signing_key()
     assert keys.current
     thread.join()
