@@ -103,8 +103,12 @@ def open_popup(host: Page, url: str) -> Page:
 
 
 def embed(host: Page, url: str) -> None:
+    """A frame, once it has loaded: its script has run then, and hears of clicks."""
     host.evaluate(
-        "url => document.body.append(Object.assign(document.createElement('iframe'), {src: url}))",
+        """url => new Promise((onload) => {
+          const frame = Object.assign(document.createElement("iframe"), { src: url, onload });
+          document.body.append(frame);
+        }).then(() => {})""",
         url,
     )
 
